@@ -1,0 +1,1 @@
+"""The engine: from a source of frames, through the painter, to sinks."""

@@ -1,0 +1,66 @@
+"""Where painted frames go. One file per kind; `open_sink` picks it from the URI.
+
+To add a kind: a module with a class that has `handles` and fulfils `Sink`, and its name in `_KINDS`.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+import av
+
+from engine.errors import UsageError
+from engine.frame import Frame, StreamInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a sink that encodes should: `codec` as FFmpeg or people name it (h264, hevc, av1, vp9, prores, ffv1, or an
+    encoder such as h264_nvenc), None for the container's usual; `quality` is CRF-like, lower is better, None the default."""
+
+    codec: str | None = None
+    quality: int | None = None
+    preset: str | None = None
+
+
+class Sink(Protocol):
+    """A destination, opened on construction: `Kind(uri, info, encoding)`. Raises SinkError with a line that says what to do.
+
+    `write` takes frames of `info`'s size in order of time and may block (offline, that is the brake); `copy` takes packets
+    of `info.companions`. `close(complete=True)` ends it well: a file then appears under its final name. With `False` a file
+    stays playable under its partial name where it has frames; `discard` leaves nothing. `notes` as for sources.
+    """
+
+    notes: list[str]
+
+    @staticmethod
+    def handles(uri: str) -> bool: ...
+
+    def write(self, frame: Frame) -> None: ...
+
+    def copy(self, packet: av.Packet) -> None: ...
+
+    def close(self, complete: bool = True) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+_KINDS = (
+    "null:NullSink",
+    "y4m:Y4mSink",
+    "window:WindowSink",
+    "virtual:VirtualCameraSink",
+    "network:NetworkSink",
+    "images:ImagesSink",
+    "file:FileSink",
+)
+
+
+def open_sink(uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> Sink:
+    """Open the sink that `uri` names. Raises SinkError, or UsageError if no kind handles it."""
+    for kind in _KINDS:
+        module, name = kind.split(":")
+        sink = getattr(import_module(f"engine.sinks.{module}"), name)
+        if sink.handles(uri):
+            return sink(uri, info, encoding)
+    raise UsageError(f"'{uri}' is no sink this program knows")

@@ -1,0 +1,1 @@
+"""Networks: architecture, losses, training, quantisation, export, and the library of shipped styles."""
