@@ -2,7 +2,7 @@
 
 
 class AllaPrimaError(Exception):
-    """A failure with a message that says what is wrong and what to do. The command line prints it and exits with `status`."""
+    """A failure whose message says what is wrong and what to do. The command line prints it and exits with `status`."""
 
     status = 1
 
@@ -19,6 +19,10 @@ class SourceError(AllaPrimaError):
 
 class SinkError(AllaPrimaError):
     """A sink cannot be opened or written."""
+
+
+class SinkClosed(SinkError):
+    """Whoever was looking has left: the window was closed, the pipe's reader ended. A reason to stop, not a failure."""
 
 
 class StylizerError(AllaPrimaError):

@@ -47,7 +47,8 @@ class Colour:
 class Frame:
     """One picture in 8-bit planar 4:2:0, the layout decoders deliver and encoders want, on the CPU.
 
-    `picture` owns the samples (format yuv420p or yuvj420p) and carries the colour tags; `planes` are views of them.
+    `picture` owns the samples (format yuv420p or yuvj420p) and carries the colour tags; `planes` are views of them. Those
+    of a source are only to be read: the decoder may still predict later pictures from them.
     `captured` is when the frame arrived, in seconds of `time.perf_counter`, for latency.
     """
 
@@ -82,13 +83,15 @@ class Frame:
 
 def plane_views(picture: av.VideoFrame) -> Planes:
     """Luma uint8 [H, W] and chroma uint8 [ceil(H/2), ceil(W/2)] twice, without a copy; rows may be padded in memory."""
-    height, width = picture.height, picture.width
-    sizes = ((height, width), *((((height + 1) // 2), (width + 1) // 2),) * 2)
-    views = []
-    for plane, (rows, columns) in zip(picture.planes, sizes, strict=True):
-        view = np.frombuffer(plane, np.uint8)[: rows * plane.line_size].reshape(rows, plane.line_size)
-        views.append(view[:, :columns])
-    return views[0], views[1], views[2]
+    luma, cb, cr = (plane_view(plane) for plane in picture.planes)
+    return luma, cb, cr
+
+
+def plane_view(plane: av.video.plane.VideoPlane) -> np.ndarray:
+    """A plane of one 8-bit component as uint8 [H, W], without a copy, from the top though it be stored from the bottom."""
+    samples = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+    rows = samples.reshape(plane.height, abs(plane.line_size))
+    return rows[:: -1 if plane.line_size < 0 else 1, : plane.width]
 
 
 @dataclass(frozen=True, slots=True)

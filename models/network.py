@@ -7,13 +7,14 @@ zero point 0. It reads and writes tiles of 4:2:0 samples (`models.tiles`): no tr
     24 @1/4 -> 32 @1/4 -> 96 @1/8 -> 4 residual blocks -> nearest x2 -> 32 @1/4 (+ skip) -> 32 @1/4 -> 24 @1/4
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.tiles import CHANNELS, CHROMA_ZERO
+from models.tiles import CHANNELS
 
 
 @dataclass(frozen=True)
@@ -90,24 +91,29 @@ class Generator(nn.Module):
             {n: StyledConvolution(i, o, s, styles, normalised=n != "leave") for n, i, o, s in shape.layers()}
         )
         with torch.no_grad():
-            leave = self.layers["leave"]
-            leave.weight *= 0.1
-            leave.shift[:, :16] = 0.5
-            leave.shift[:, 16:] = CHROMA_ZERO
+            self.layers["leave"].weight *= 0.1  # begin near grey
 
     def fix_statistics(self) -> None:
         """Stop normalising by the picture's own statistics; from now on use each style's running ones."""
         for layer in self.layers.values():
             layer.fixed = True
 
-    def forward(self, tiles: Tensor, style: Tensor) -> Tensor:
+    def forward(self, tiles: Tensor, style: Tensor, watch: Callable[[str, Tensor], None] | None = None) -> Tensor:
+        """`watch` is shown every activation with its name."""
+
+        def activate(name: str, total: Tensor) -> Tensor:
+            activation = F.relu(total)
+            if watch is not None:
+                watch(name, activation)
+            return activation
+
         layers = self.layers
-        entered = F.relu(layers["enter"](tiles, style))
-        x = F.relu(layers["down"](entered, style))
+        entered = activate("enter", layers["enter"](tiles, style))
+        x = activate("down", layers["down"](entered, style))
         for i in range(self.shape.blocks):
-            inner = F.relu(layers[f"block{i}a"](x, style))
-            x = F.relu(x + layers[f"block{i}b"](inner, style))
+            inner = activate(f"block{i}a", layers[f"block{i}a"](x, style))
+            x = activate(f"block{i}b", x + layers[f"block{i}b"](inner, style))
         x = F.interpolate(x, scale_factor=2, mode="nearest")
-        x = F.relu(entered + layers["up"](x, style))
-        x = F.relu(layers["refine"](x, style))
+        x = activate("up", entered + layers["up"](x, style))
+        x = activate("refine", layers["refine"](x, style))
         return layers["leave"](x, style)

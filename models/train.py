@@ -24,7 +24,7 @@ from models.perceptual import StyleLoss, Vgg19, content_loss, halve, total_varia
 from models.photographs import Photographs, degrade, read_rgb, to_tensor
 from models.tiles import MARGIN, rgb_to_tiles, tiles_to_rgb
 
-SHIFT = 16  # pixels; pairs are cut from a crop with this margin
+SHIFT = 32  # pixels; pairs are cut from a crop with this margin
 
 
 def clip(rgb: Tensor) -> Tensor:
@@ -41,12 +41,12 @@ def paint(generator: Generator, rgb: Tensor, style: Tensor) -> Tensor:
 
 
 def stability_loss(first: Tensor, second: Tensor, shift: tuple[int, int]) -> Tensor:
-    """Mean squared difference of two paintings of the same scene where they overlap; the second lies at (y, x)."""
+    """Mean squared difference of two paintings of the same scene where they overlap; the second lies at (y, x).
+
+    What is near the edge of the one is inside of the other, so this also teaches the network not to paint a frame.
+    """
     (y, x), size = shift, first.shape[-1]
-    border = 16  # near the edge the two see different surroundings
-    a = first[..., border + y : size - border, border + x : size - border]
-    b = second[..., border : size - border - y, border : size - border - x]
-    return (a - b).square().mean()
+    return (first[..., y:, x:] - second[..., : size - y, : size - x]).square().mean()
 
 
 def contact_sheet(generator: Generator, photographs: list[np.ndarray], styles: int, path: Path) -> None:
@@ -116,7 +116,7 @@ def train(options: argparse.Namespace) -> None:
         for group in optimiser.param_groups:
             group["lr"] = options.rate * min(1.0, (iteration + 1) / 50) * min(1.0, remaining / 0.4 + 0.02)
         scene = photographs.batch(options.batch, options.size, SHIFT)
-        shift = tuple(int(v) for v in torch.randint(0, SHIFT // 2, (2,)))
+        shift = tuple(int(v) for v in torch.randint(0, SHIFT + 1, (2,)))
         first, second = scene, degrade(scene[..., shift[0] :, shift[1] :])
         first, second = first[..., : options.size, : options.size], second[..., : options.size, : options.size]
         style = torch.randint(0, len(names), (options.batch,))
@@ -143,7 +143,8 @@ def train(options: argparse.Namespace) -> None:
         log.flush()
         if (iteration + 1) % options.every == 0 or iteration + 1 == options.iterations:
             save(generator, optimiser, iteration + 1, names, options.out)
-            contact_sheet(generator, samples, len(names), options.out.with_name(f"{options.out.stem}-{iteration + 1:06d}.jpg"))
+            sheet = options.out.with_name(f"{options.out.stem}-{iteration + 1:06d}.jpg")
+            contact_sheet(generator, samples, len(names), sheet)
 
 
 def main() -> None:
@@ -153,16 +154,16 @@ def main() -> None:
     parser.add_argument("--content", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--vgg", type=Path, required=True, help="VGG-19 weights, safetensors")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint, safetensors")
-    parser.add_argument("--iterations", type=int, default=4000)
-    parser.add_argument("--fix-at", type=int, default=2000, help="iteration at which statistics become fixed")
+    parser.add_argument("--iterations", type=int, default=7000)
+    parser.add_argument("--fix-at", type=int, default=1000, help="iteration at which statistics become fixed")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--size", type=int, default=320, help="crop, pixels")
     parser.add_argument("--style-size", type=int, default=512, help="short side of a painting, pixels")
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--content-weight", type=float, default=1.0)
-    parser.add_argument("--style-weight", type=float, default=1.0)
+    parser.add_argument("--content-weight", type=float, default=1.5)
+    parser.add_argument("--style-weight", type=float, default=2.0)
     parser.add_argument("--smooth-weight", type=float, default=0.5)
-    parser.add_argument("--stable-weight", type=float, default=40.0)
+    parser.add_argument("--stable-weight", type=float, default=60.0)
     parser.add_argument("--every", type=int, default=200, help="iterations between checkpoints")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true")

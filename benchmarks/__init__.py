@@ -1,0 +1,1 @@
+"""Commands that regenerate every figure in the README."""

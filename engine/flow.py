@@ -1,0 +1,108 @@
+"""Motion: dense optical flow from the luma plane at a fraction of the size, and how far it can be trusted."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from engine.pacing import is_cut
+from kernels import cpu
+
+TARGET = 320  # cells on the longer side; finer flow costs more than it gains
+SMALLEST = 16  # cells; the search needs two patches side by side
+
+
+def flow_scale(width: int, height: int) -> int:
+    """Luma pixels to a cell's side: the power of two that brings the longer side nearest to TARGET cells, at most 8."""
+    scale = 1
+    while scale < 8 and max(width, height) / scale > TARGET * 1.5 and min(width, height) >= 2 * SMALLEST * scale:
+        scale *= 2
+    return scale
+
+
+@dataclass(slots=True)
+class Motion:
+    """What is known of the way from one frame to the next.
+
+    `field` float32 [4, h, w]: see `kernels.reference.motion_field`; confidence 0 everywhere at a cut. The array is reused
+    `ring` frames later (`FlowState.for_size`).
+    """
+
+    field: np.ndarray
+    scale: int  # luma pixels on a cell's side
+    cut: bool  # the scene changed, or this is the first frame
+    confidence: float  # mean, in [0, 1]
+
+
+@dataclass(slots=True)
+class FlowState:
+    """What this stage remembers of the frame before, and its buffers."""
+
+    scale: int
+    small: np.ndarray  # uint8 [h, w], luma of the newest frame
+    previous: np.ndarray  # the same, of the frame before
+    backward: np.ndarray  # float32 [h, w, 2], from each cell of `small` to its place in `previous`
+    forward: np.ndarray  # the other way round
+    residual: np.ndarray
+    scratch: np.ndarray
+    fields: list[np.ndarray]
+    searches: tuple[cv2.DISOpticalFlow, cv2.DISOpticalFlow]
+    count: int = 0
+
+    @classmethod
+    def for_size(cls, width: int, height: int, scale: int | None = None, ring: int = 2) -> "FlowState":
+        """For pictures of this size; `ring` is how many frames a `Motion` stays valid."""
+        scale = flow_scale(width, height) if scale is None else scale
+        cells = (-(-height // scale), -(-width // scale))
+        return cls(
+            scale,
+            *(np.zeros(cells, np.uint8) for _ in range(2)),
+            *(np.zeros((*cells, 2), np.float32) for _ in range(2)),
+            *(np.zeros(cells, np.float32) for _ in range(2)),
+            [np.zeros((4, *cells), np.float32) for _ in range(ring)],
+            (_inverse_search(), _inverse_search()),
+        )
+
+
+def _inverse_search() -> cv2.DISOpticalFlow:
+    """Dense inverse search (Kroeger et al. 2016)."""
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+
+
+def step(state: FlowState, luma: np.ndarray) -> Motion:
+    """Motion from the frame given before to `luma` uint8 [H, W]."""
+    state.small, state.previous = state.previous, state.small
+    _shrink(luma, state.scale, state.small)
+    field = state.fields[state.count % len(state.fields)]
+    state.count += 1
+    if state.count == 1:
+        field[:] = 0
+        return Motion(field, state.scale, cut=True, confidence=0.0)
+    if min(state.small.shape) >= SMALLEST:
+        state.backward = state.searches[0].calc(state.small, state.previous, state.backward)
+        state.forward = state.searches[1].calc(state.previous, state.small, state.forward)
+    cpu.motion_field(state.small, state.previous, state.backward, state.forward, state.scale, field, state.residual)
+    confidence = float(field[2].mean())
+    cut = is_cut(confidence, float(np.abs(state.residual, out=state.scratch).mean()))
+    if cut:
+        field[:] = 0
+    else:
+        # sure only where the neighbours are, with a soft seam; light from a neighbourhood, to be free of noise
+        cv2.erode(field[2], _NEIGHBOURS, dst=state.scratch)
+        cv2.blur(state.scratch, (3, 3), dst=field[2])
+        cv2.blur(field[3], (5, 5), dst=state.scratch)
+        field[3] = state.scratch
+    return Motion(field, state.scale, cut, confidence)
+
+
+def _shrink(luma: np.ndarray, scale: int, small: np.ndarray) -> None:
+    """Area average of `scale` x `scale` pixels, into `small`; a last, incomplete cell repeats the edge."""
+    height, width = luma.shape
+    rows, columns = small.shape
+    if rows * scale != height or columns * scale != width:
+        bottom, right = rows * scale - height, columns * scale - width
+        luma = cv2.copyMakeBorder(luma, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    cv2.resize(luma, (columns, rows), dst=small, interpolation=cv2.INTER_AREA)

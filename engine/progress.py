@@ -1,0 +1,63 @@
+"""What is shown while it runs: a bar with frames a second and time left, or a line of live figures. On standard error."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from engine.frame import StreamInfo
+from engine.report import Report
+
+_EVERY = 0.5  # seconds between two live lines
+
+Show = Callable[[Report], None]
+
+
+@contextlib.contextmanager
+def progress_of(info: StreamInfo) -> Iterator[Show]:
+    """Something to be called after every frame; it shows what fits the stream, and nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield lambda report: None
+    elif info.live:
+        yield _live_line()
+        print(file=sys.stderr)
+    else:
+        with _bar(info.frames) as show:
+            yield show
+
+
+@contextlib.contextmanager
+def _bar(frames: int | None) -> Iterator[Show]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f} fps"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("painting", total=frames, rate=0.0)
+        yield lambda report: progress.update(task, completed=report.written, rate=report.rate)
+
+
+def _live_line() -> Show:
+    shown = 0.0
+
+    def show(report: Report) -> None:
+        nonlocal shown
+        now = time.perf_counter()
+        if now - shown < _EVERY:
+            return
+        shown = now
+        facts = report.facts
+        line = (
+            f"{report.rate:5.1f} fps  {report.latency.recent:4.0f} ms  dropped {report.dropped}  carried {report.carried}"
+            f"  {facts.style if facts else ''} on {facts.backend if facts else ''}"
+        )
+        print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    return show

@@ -1,0 +1,113 @@
+"""One run, from the words of the command line to the closed sinks."""
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from engine.controls import Controls
+from engine.errors import AllaPrimaError, SinkError, UsageError
+from engine.frame import StreamInfo, parse_size
+from engine.pipeline import Pipeline
+from engine.progress import progress_of
+from engine.report import Report
+from engine.sinks import Encoding, Sink, open_sink
+from engine.sources import Source, open_source
+from engine.sources.paced import PacedSource
+from engine.stylizers import open_stylizer
+from models.colour import Encoding as ColourEncoding
+
+
+def run(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], controls: Controls, live: bool) -> int:
+    """Paint `source_uri` into all of `sink_uris`; returns the exit status. Raises AllaPrimaError.
+
+    A file gets its final name when it is complete: at the end of the input, or, live, when the user ends it.
+    """
+    _refuse_same_file(source_uri, sink_uris)
+    size = parse_size(options.size) if options.size else None
+    with contextlib.closing(open_source(source_uri, size)) as source:
+        report = _paint(options, PacedSource(source) if live and not source.info.live else source, sink_uris, controls)
+    for note in report.notes:
+        _say(note)
+    if options.report:
+        _save(report, options.report)
+    if report.interrupted:
+        return 130
+    if not report.written:
+        raise AllaPrimaError(f"{source_uri} gave no frame")
+    return 0
+
+
+def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str], controls: Controls) -> Report:
+    info, report = source.info, Report()
+    # live, the shortest way through; offline, a frame in flight for each of two cores
+    depth = 1 if info.live else 2
+    painting = open_stylizer(options.style, (info.width, info.height), colour_encoding(info), options.backend, depth)
+    report.facts = painting.facts
+    for line in painting.facts.fallbacks:
+        _say(f"{line}; {painting.facts.backend} paints instead")
+    sinks: list[Sink] = []
+    try:
+        for uri in sink_uris:
+            sinks.append(open_sink(uri, info, Encoding(options.codec, options.quality, options.preset)))
+        with progress_of(info) as show:
+            pipeline = Pipeline(source, painting.stylizer, sinks, report, lambda: controls, show)
+            with _politely_interrupted(pipeline):
+                pipeline.run()
+        # live, the user's Ctrl-C is the end; offline it comes too soon, and what there is stays partial
+        report.interrupted = pipeline.stopping and not info.live
+        for sink in sinks:
+            sink.close(complete=not report.interrupted)
+    except BaseException:
+        for sink in sinks:
+            with contextlib.suppress(SinkError):
+                # of what was live there is no second take
+                sink.close(complete=False) if info.live else sink.discard()
+        raise
+    if report.interrupted:
+        _say(f"interrupted after {report.written} frames; what is painted is kept as partial, and plays")
+    return report
+
+
+def colour_encoding(info: StreamInfo) -> ColourEncoding:
+    """How the network is to read this stream's samples."""
+    return ColourEncoding(info.colour.luma_weights(info.height), info.colour.full_range)
+
+
+@contextlib.contextmanager
+def _politely_interrupted(pipeline: Pipeline) -> Iterator[None]:
+    """The first Ctrl-C lets what is begun be finished; the second interrupts as usual."""
+
+    def handle(number: int, stack: FrameType | None) -> None:
+        if pipeline.stopping:
+            raise KeyboardInterrupt
+        pipeline.stop()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _refuse_same_file(source_uri: str, sink_uris: Sequence[str]) -> None:
+    source = Path(source_uri)
+    for uri in sink_uris:
+        if source.is_file() and Path(uri).exists() and source.samefile(uri):
+            raise UsageError(f"{uri} is the input itself; give the painting another name")
+    if len(set(sink_uris)) < len(sink_uris):
+        raise UsageError("the same sink is given twice")
+
+
+def _save(report: Report, path: Path) -> None:
+    try:
+        report.save(path)
+    except OSError as error:
+        raise AllaPrimaError(f"the report cannot be written to {path}: {error.strerror}") from error
+
+
+def _say(line: str) -> None:
+    print(f"allaprima: {line}", file=sys.stderr)

@@ -1,0 +1,97 @@
+"""Keeping the paint still while the world moves: the wet frame is carried along the motion and blended with fresh paint.
+
+Ruder et al. 2016 (confidence), Gao et al. 2018 (ReCoNet: paint follows the light). The wet frame is kept in float, so that
+no rounding holds it back; cells that stand still are copied, so that nothing blurs there; and where resampling and
+averaging have eaten detail, strokes are sharpened until they hold as much of it as fresh paint does.
+"""
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+
+from engine.controls import Controls
+from engine.flow import Motion
+from engine.frame import Frame
+from kernels import cpu
+from kernels.layout import BLOCK, BORDER
+
+RELIGHT = 0.8  # codes of paint for a code of light
+MOST_GAIN = 1.0  # of the detail that is restored in one frame
+_SAMPLES = ((4, 0), (2, 16), (2, 20))  # of each plane: samples on a tile's side, first channel
+
+
+@dataclass(slots=True)
+class Wet:
+    """The painted frame before, still wet, and the buffers of this stage; planes float32, padded (`kernels.layout`)."""
+
+    planes: list[np.ndarray]
+    spare: list[np.ndarray]
+    stale: np.ndarray  # float32 [h, w] in [0, 1]: where paint was carried without being sure of it
+    fresh_detail: np.ndarray  # float32 [h / BLOCK, w / BLOCK], see `kernels.reference.detail`
+    detail: np.ndarray
+    gain: np.ndarray
+    carried: bool = False  # the frame before got no fresh paint, so `stale` counts
+
+    @classmethod
+    def for_size(cls, width: int, height: int, scale: int) -> "Wet":
+        """For pictures of this size and motion in cells of `scale` luma pixels."""
+
+        def planes() -> list[np.ndarray]:
+            sizes = [(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]
+            return [np.zeros((h + 2 * BORDER, w + 2 * BORDER), np.float32) for h, w in sizes]
+
+        stale = np.zeros((-(-height // scale), -(-width // scale)), np.float32)
+        blocks = (-(-height // BLOCK), -(-width // BLOCK))
+        return cls(planes(), planes(), stale, *(np.zeros(blocks, np.float32) for _ in range(3)))
+
+
+def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, controls: Controls) -> Frame:
+    """Paint `frame`, from fresh `tiles` uint8 [h, w, 24], or from the wet paint alone where they are None."""
+    scale = motion.scale
+    if wet.carried:
+        cpu.discount(motion.field, scale, wet.stale)
+    painted = frame.like(av.VideoFrame(frame.width, frame.height, frame.picture.format.name))
+    for index, (original, target) in enumerate(zip(frame.planes, painted.planes, strict=True)):
+        height, width = original.shape
+        side, channel = _SAMPLES[index]
+        cpu.blend_plane(
+            wet.planes[index],
+            # chroma has half the samples; cells of one luma pixel are then thinned out
+            motion.field if index == 0 or scale > 1 else np.ascontiguousarray(motion.field[:, ::2, ::2]),
+            scale if index == 0 else max(scale // 2, 1),
+            np.float32(1.0 if index == 0 else 0.5),
+            tiles if tiles is not None else _NO_TILES,
+            channel,
+            side if tiles is not None else 0,
+            height,
+            width,
+            np.float32(controls.consistency),
+            np.float32(RELIGHT if index == 0 else 0.0),
+            wet.spare[index],
+        )
+        if index == 0:
+            _measure_detail(wet, tiles, height, width)
+            cpu.restore_plane(wet.spare[0], wet.gain, original, np.float32(controls.strength), wet.planes[0], target)
+        else:
+            strength = 0.0 if controls.keep_color else controls.strength
+            cpu.mix_plane(wet.spare[index], original, np.float32(strength), target)
+            wet.planes[index], wet.spare[index] = wet.spare[index], wet.planes[index]
+    wet.carried = tiles is None
+    if wet.carried:
+        np.subtract(1, motion.field[2], out=wet.stale)
+    return painted
+
+
+def _measure_detail(wet: Wet, tiles: np.ndarray | None, height: int, width: int) -> None:
+    """Set the gain that brings each block's detail back to that of fresh paint; never take any away."""
+    if tiles is not None:
+        cpu.detail_of_tiles(tiles, height, width, wet.fresh_detail)
+    cpu.detail_of_wet(wet.spare[0], height, width, wet.detail)
+    np.maximum(wet.detail, 1.0, out=wet.detail)
+    np.divide(wet.fresh_detail, wet.detail, out=wet.gain)
+    wet.gain -= 1
+    np.clip(wet.gain, 0, MOST_GAIN, out=wet.gain)
+
+
+_NO_TILES = np.zeros((1, 1, 24), np.uint8)

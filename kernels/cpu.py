@@ -1,0 +1,368 @@
+"""The kernels that run in production without a GPU: fused, one pass over the picture, compiled by Numba, GIL released.
+
+Meaning, shapes and formulas are those of `kernels.reference`; this file only says how they are made fast.
+"""
+
+import numpy as np
+from numba import njit
+
+from kernels.layout import BLOCK, BORDER, MARGIN, STILL, STILL_ERROR, SURE, TILE, UNSURE
+
+_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_MINUS_HALF, _THREE_HALVES, _FIVE_HALVES = np.float32(-0.5), np.float32(1.5), np.float32(2.5)
+_WHITE = np.float32(255)
+_fast = {"cache": True, "nogil": True, "fastmath": True, "error_model": "numpy"}
+
+
+@njit(**_fast)
+def pack_tiles(luma, cb, cr, tiles):
+    """See `kernels.reference.pack_tiles`."""
+    height, width = luma.shape
+    half_height, half_width = cb.shape
+    rows, columns, _ = tiles.shape
+    first, after = MARGIN // TILE, (MARGIN + width) // TILE
+    for row in range(rows):
+        for part in range(4):
+            y = min(max(row * 4 + part - MARGIN, 0), height - 1)
+            for column in range(first, after):
+                for k in range(4):
+                    tiles[row, column, part * 4 + k] = luma[y, column * 4 + k - MARGIN]
+            for column in range(first):
+                for k in range(4):
+                    tiles[row, column, part * 4 + k] = luma[y, 0]
+            for column in range(after, columns):
+                for k in range(4):
+                    tiles[row, column, part * 4 + k] = luma[y, min(column * 4 + k - MARGIN, width - 1)]
+        for part in range(2):
+            y = min(max(row * 2 + part - MARGIN // 2, 0), half_height - 1)
+            for column in range(columns):
+                for k in range(2):
+                    x = min(max(column * 2 + k - MARGIN // 2, 0), half_width - 1)
+                    tiles[row, column, 16 + part * 2 + k] = cb[y, x]
+                    tiles[row, column, 20 + part * 2 + k] = cr[y, x]
+
+
+@njit(**_fast)
+def _cubic(wet, stride, x, y):
+    """The padded plane `wet` (flat) at (x, y) of the picture, which must lie inside it: Catmull-Rom (Keys 1981, a = -1/2).
+
+    Unsigned indices spare the test for Python's negative ones, and float32 constants the detour over float64: together
+    they make this three times as fast.
+    """
+    column, row = np.int32(x), np.int32(y)
+    t, u = x - np.float32(column), y - np.float32(row)
+    a0 = ((_MINUS_HALF * t + _ONE) * t + _MINUS_HALF) * t
+    a1 = (_THREE_HALVES * t - _FIVE_HALVES) * t * t + _ONE
+    a2 = ((_TWO - _THREE_HALVES * t) * t - _MINUS_HALF) * t
+    a3 = _ONE - a0 - a1 - a2
+    b0 = ((_MINUS_HALF * u + _ONE) * u + _MINUS_HALF) * u
+    b1 = (_THREE_HALVES * u - _FIVE_HALVES) * u * u + _ONE
+    b2 = ((_TWO - _THREE_HALVES * u) * u - _MINUS_HALF) * u
+    b3 = _ONE - b0 - b1 - b2
+    p = np.uint64(row + BORDER - 1) * stride + np.uint64(column + BORDER - 1)
+    q = p + stride
+    r = q + stride
+    s = r + stride
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    c0 = b0 * wet[p] + b1 * wet[q] + b2 * wet[r] + b3 * wet[s]
+    c1 = b0 * wet[p + one] + b1 * wet[q + one] + b2 * wet[r + one] + b3 * wet[s + one]
+    c2 = b0 * wet[p + two] + b1 * wet[q + two] + b2 * wet[r + two] + b3 * wet[s + two]
+    c3 = b0 * wet[p + three] + b1 * wet[q + three] + b2 * wet[r + three] + b3 * wet[s + three]
+    return a0 * c0 + a1 * c1 + a2 * c2 + a3 * c3
+
+
+@njit(**_fast)
+def _fill_border(wet, width, height):
+    """Repeat the edge into the border of a padded plane."""
+    for y in range(BORDER, BORDER + height):
+        for k in range(BORDER):
+            wet[y, k] = wet[y, BORDER]
+            wet[y, BORDER + width + k] = wet[y, BORDER + width - 1]
+    for k in range(BORDER):
+        wet[k] = wet[BORDER]
+        wet[BORDER + height + k] = wet[BORDER + height - 1]
+
+
+@njit(**_fast)
+def _field_row(field, y, scale, coarse, fine):
+    """One row of the coarse field [4, h, w], interpolated to row `y` of the picture: `coarse` [4, w], `fine` [4, width]."""
+    _, height, width = field.shape
+    position = min(max((y + 0.5) / scale - 0.5, 0.0), height - 1.0)
+    above = int(position)
+    below = min(above + 1, height - 1)
+    t = np.float32(position - above)
+    for c in range(4):
+        top, bottom, out = field[c, above], field[c, below], coarse[c]
+        for i in range(width):
+            out[i] = top[i] + t * (bottom[i] - top[i])
+        if scale == 1:
+            fine[c, :width] = out
+        elif scale == 2:
+            _stretch_2(out, fine[c])
+        elif scale == 4:
+            _stretch_4(out, fine[c])
+        else:
+            _stretch(out, fine[c], scale)
+
+
+@njit(**_fast)
+def _stretch(row, out, scale):
+    """Linear interpolation of a row to `scale` (even) times its samples; cell centres lie between the samples."""
+    half = scale // 2
+    for x in range(half):
+        out[x] = row[0]
+        out[len(row) * scale - 1 - x] = row[-1]
+    for i in range(len(row) - 1):
+        difference = (row[i + 1] - row[i]) / np.float32(scale)
+        for k in range(scale):
+            out[half + i * scale + k] = row[i] + difference * np.float32(k + 0.5)
+
+
+@njit(**_fast)
+def _stretch_2(row, out):
+    """`_stretch` by 2, in the form that compiles to vector shuffles."""
+    cells = np.uint64(len(row) - 1)
+    out[0], out[2 * len(row) - 1] = row[0], row[-1]
+    for i in range(cells):
+        start, difference = row[i], row[i + np.uint64(1)] - row[i]
+        base = np.uint64(2) * i + np.uint64(1)
+        out[base] = start + np.float32(0.25) * difference
+        out[base + np.uint64(1)] = start + np.float32(0.75) * difference
+
+
+@njit(**_fast)
+def _stretch_4(row, out):
+    """`_stretch` by 4, likewise."""
+    cells = np.uint64(len(row) - 1)
+    end = 4 * len(row)
+    out[0], out[1], out[end - 2], out[end - 1] = row[0], row[0], row[-1], row[-1]
+    for i in range(cells):
+        start, difference = row[i], row[i + np.uint64(1)] - row[i]
+        base = np.uint64(4) * i + np.uint64(2)
+        out[base] = start + np.float32(0.125) * difference
+        out[base + np.uint64(1)] = start + np.float32(0.375) * difference
+        out[base + np.uint64(2)] = start + np.float32(0.625) * difference
+        out[base + np.uint64(3)] = start + np.float32(0.875) * difference
+
+
+@njit(**_fast)
+def _fresh_row(tiles, first_channel, side, y, fresh):
+    """Row `y` of the plane that starts at `first_channel` with `side` x `side` samples a tile, as float32."""
+    margin = MARGIN * side // TILE
+    row, part = (y + margin) // side, (y + margin) % side
+    channel = first_channel + part * side
+    width = fresh.shape[0]
+    offset = margin // side
+    if side == 4:
+        for tile in range((width + 3) // 4):
+            for k in range(4):
+                x = tile * 4 + k
+                if x < width:
+                    fresh[x] = tiles[row, offset + tile, channel + k]
+    else:
+        for tile in range((width + 1) // 2):
+            for k in range(2):
+                x = tile * 2 + k
+                if x < width:
+                    fresh[x] = tiles[row, offset + tile, channel + k]
+
+
+@njit(**_fast)
+def blend_plane(wet, field, scale, shrink, tiles, first_channel, side, height, width, consistency, relight, next_wet):
+    """See `kernels.reference.blend_plane`. `side` 0 says that there is no fresh paint and the wet one is only carried."""
+    cells = field.shape[2]
+    flat, stride = wet.reshape(-1), np.uint64(wet.shape[1])
+    coarse = np.empty((4, cells), np.float32)
+    fine = np.empty((4, max(cells * scale, width)), np.float32)
+    fresh = np.empty(width, np.float32)
+    last_x, last_y = np.float32(width - 1), np.float32(height - 1)
+    for y in range(height):
+        _field_row(field, y, scale, coarse, fine)
+        move_x, move_y, keep, light = fine[0], fine[1], fine[2], fine[3]
+        line = np.uint64((y + BORDER) * wet.shape[1] + BORDER)
+        here = np.float32(y)
+        mixed = next_wet[y + BORDER, BORDER : BORDER + width]
+        cell = 0
+        while cell < cells:
+            # the longest run of cells that all move or all stand still
+            first, moves = cell, coarse[0, cell] != _ZERO or coarse[1, cell] != _ZERO
+            while cell < cells and (coarse[0, cell] != _ZERO or coarse[1, cell] != _ZERO) == moves:
+                cell += 1
+            # cells are interpolated, so motion reaches half a cell into its still neighbours
+            reach = scale // 2 if moves else -(scale // 2)
+            start = np.uint64(max(first * scale - reach, 0) if first else 0)
+            stop = np.uint64(width if cell == cells else max(min(cell * scale + reach, width), start))
+            if moves:
+                for x in range(start, stop):
+                    from_x = min(max(np.float32(np.int32(x)) + move_x[x] * shrink, _ZERO), last_x)
+                    from_y = min(max(here + move_y[x] * shrink, _ZERO), last_y)
+                    mixed[x] = _cubic(flat, stride, from_x, from_y)
+            else:
+                for x in range(start, stop):
+                    mixed[x] = flat[line + x]
+        for x in range(width):
+            mixed[x] += relight * light[x]
+        if side:
+            _fresh_row(tiles, first_channel, side, y, fresh)
+            for x in range(width):
+                mixed[x] = fresh[x] + consistency * keep[x] * (mixed[x] - fresh[x])
+        for x in range(width):
+            mixed[x] = min(max(mixed[x], _ZERO), _WHITE)
+    _fill_border(next_wet, width, height)
+
+
+@njit(**_fast)
+def _add_detail(row, above, blocks):
+    """Add the changes along `row` and against the row `above` it to the sums of its blocks."""
+    width = np.uint64(row.shape[0])
+    for block in range(np.uint64(blocks.shape[0])):
+        start, stop = max(block * np.uint64(BLOCK), np.uint64(1)), min((block + np.uint64(1)) * np.uint64(BLOCK), width)
+        total = _ZERO
+        for x in range(start, stop):
+            total += abs(row[x] - row[x - np.uint64(1)]) + abs(row[x] - above[x])
+        blocks[block] += total
+
+
+@njit(**_fast)
+def detail_of_wet(wet, height, width, detail):
+    """See `kernels.reference.detail`; into `detail` float32 [h, w]."""
+    detail[:] = _ZERO
+    for y in range(1, height):
+        row, above = wet[y + BORDER, BORDER : BORDER + width], wet[y + BORDER - 1, BORDER : BORDER + width]
+        _add_detail(row, above, detail[y // BLOCK])
+
+
+@njit(**_fast)
+def detail_of_tiles(tiles, height, width, detail):
+    """See `kernels.reference.detail`, of the luma in `tiles`."""
+    detail[:] = _ZERO
+    row, above = np.empty(width, np.float32), np.empty(width, np.float32)
+    _fresh_row(tiles, 0, TILE, 0, above)
+    for y in range(1, height):
+        _fresh_row(tiles, 0, TILE, y, row)
+        _add_detail(row, above, detail[y // BLOCK])
+        row, above = above, row
+
+
+@njit(**_fast)
+def restore_plane(wet, gain, original, strength, next_wet, painted):
+    """See `kernels.reference.restore_plane`."""
+    height, width = original.shape
+    rows, columns = gain.shape
+    line = np.empty(columns, np.float32)
+    fine = np.empty(columns * BLOCK, np.float32)
+    column_sum = np.empty(width + 2, np.float32)
+    ninth = np.float32(1 / 9)
+    for y in range(height):
+        position = min(max((y + 0.5) / BLOCK - 0.5, 0.0), rows - 1.0)
+        top = int(position)
+        bottom = min(top + 1, rows - 1)
+        t = np.float32(position - top)
+        for i in range(columns):
+            line[i] = gain[top, i] + t * (gain[bottom, i] - gain[top, i])
+        _stretch(line, fine, BLOCK)
+        above, here, below = wet[y + BORDER - 1], wet[y + BORDER], wet[y + BORDER + 1]
+        for x in range(width + 2):
+            column_sum[x] = above[x + BORDER - 1] + here[x + BORDER - 1] + below[x + BORDER - 1]
+        sharp, camera, out = next_wet[y + BORDER, BORDER : BORDER + width], original[y], painted[y]
+        for x in range(np.uint64(width)):
+            value = here[x + np.uint64(BORDER)]
+            mean = ninth * (column_sum[x] + column_sum[x + np.uint64(1)] + column_sum[x + np.uint64(2)])
+            value = min(max(value + fine[x] * (value - mean), _ZERO), _WHITE)
+            sharp[x] = value
+            out[x] = np.uint8(camera[x] + strength * (value - camera[x]) + _HALF)
+    _fill_border(next_wet, width, height)
+
+
+@njit(**_fast)
+def mix_plane(wet, original, strength, painted):
+    """See `kernels.reference.mix_plane`; `wet` padded."""
+    height, width = original.shape
+    for y in range(height):
+        source, camera, out = wet[y + BORDER, BORDER : BORDER + width], original[y], painted[y]
+        for x in range(width):
+            out[x] = np.uint8(camera[x] + strength * (source[x] - camera[x]) + _HALF)
+
+
+@njit(**_fast)
+def motion_field(small, previous, backward, forward, scale, field, residual):
+    """See `kernels.reference.motion_field`."""
+    height, width = small.shape
+    size = np.float32(scale)
+    last_x, last_y = np.float32(width - 1), np.float32(height - 1)
+    still_square, still_error = np.float32((STILL / scale) ** 2), np.float32(STILL_ERROR)
+    sure_gain, unsure = np.float32(1 / (UNSURE - SURE)), np.float32(UNSURE)
+    for y in range(height):
+        above, below = max(y - 1, 0), min(y + 1, height - 1)
+        for x in range(width):
+            bx, by = backward[y, x, 0], backward[y, x, 1]
+            to_x, to_y = np.float32(x) + bx, np.float32(y) + by
+            px, py = min(max(to_x, _ZERO), last_x), min(max(to_y, _ZERO), last_y)
+            left, top = int(px), int(py)
+            right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+            u, t = px - np.float32(left), py - np.float32(top)
+            w00, w01, w10, w11 = (_ONE - t) * (_ONE - u), (_ONE - t) * u, t * (_ONE - u), t * u
+            here = np.float32(small[y, x])
+            unmoved = here - np.float32(previous[y, x])
+            moved = here - (
+                w00 * previous[top, left] + w01 * previous[top, right] + w10 * previous[bottom, left]
+                + w11 * previous[bottom, right]
+            )
+            length = bx * bx + by * by
+            if length < still_square and abs(unmoved) <= abs(moved) + still_error:
+                sure = min(max((unsure - abs(unmoved)) * sure_gain, _ZERO), _ONE)
+                field[0, y, x] = _ZERO
+                field[1, y, x] = _ZERO
+                residual[y, x] = unmoved
+                field[2, y, x] = sure
+                field[3, y, x] = unmoved if sure > _ZERO else _ZERO
+                continue
+            sure = min(max((unsure - abs(moved)) * sure_gain, _ZERO), _ONE)
+            if sure > _ZERO:
+                fx = (
+                    w00 * forward[top, left, 0] + w01 * forward[top, right, 0] + w10 * forward[bottom, left, 0]
+                    + w11 * forward[bottom, right, 0]
+                )
+                fy = (
+                    w00 * forward[top, left, 1] + w01 * forward[top, right, 1] + w10 * forward[bottom, left, 1]
+                    + w11 * forward[bottom, right, 1]
+                )
+                trip = (bx + fx) ** 2 + (by + fy) ** 2
+                before, after = max(x - 1, 0), min(x + 1, width - 1)
+                xx = (backward[y, after, 0] - backward[y, before, 0]) * _HALF
+                xy = (backward[y, after, 1] - backward[y, before, 1]) * _HALF
+                yx = (backward[below, x, 0] - backward[above, x, 0]) * _HALF
+                yy = (backward[below, x, 1] - backward[above, x, 1]) * _HALF
+                bend = xx * xx + xy * xy + yx * yx + yy * yy
+                if (
+                    trip > np.float32(0.01) * (length + fx * fx + fy * fy) + _HALF
+                    or bend > np.float32(0.01) * length + np.float32(0.02)
+                    or to_x < _ZERO
+                    or to_x > last_x
+                    or to_y < _ZERO
+                    or to_y > last_y
+                ):
+                    sure = _ZERO
+            field[0, y, x] = bx * size
+            field[1, y, x] = by * size
+            residual[y, x] = moved
+            field[2, y, x] = sure
+            field[3, y, x] = moved if sure > _ZERO else _ZERO
+
+
+@njit(**_fast)
+def discount(field, scale, stale):
+    """See `kernels.reference.discount`; changes the confidence in place."""
+    _, height, width = field.shape
+    per_cell = np.float32(1 / scale)
+    last_x, last_y = np.float32(width - 1), np.float32(height - 1)
+    for y in range(height):
+        for x in range(width):
+            px = min(max(np.float32(x) + field[0, y, x] * per_cell, _ZERO), last_x)
+            py = min(max(np.float32(y) + field[1, y, x] * per_cell, _ZERO), last_y)
+            left, top = int(px), int(py)
+            right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+            u, t = px - np.float32(left), py - np.float32(top)
+            upper = stale[top, left] + u * (stale[top, right] - stale[top, left])
+            lower = stale[bottom, left] + u * (stale[bottom, right] - stale[bottom, left])
+            field[2, y, x] *= _ONE - (upper + t * (lower - upper))

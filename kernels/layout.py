@@ -1,0 +1,16 @@
+"""Numbers that all forms of the kernels agree on."""
+
+TILE = 4  # luma samples on a tile's side
+CHANNELS = 24  # 16 luma, 4 Cb, 4 Cr
+MARGIN = 8  # luma samples of repeated border that the network sees around the picture
+BORDER = 2  # samples of repeated border around a wet plane, so that a cubic never reads outside
+
+STILL = 0.4  # luma pixels; less motion than this may be none
+STILL_ERROR = 1.0  # codes by which the luma may fit worse without motion
+SURE, UNSURE = 6.0, 20.0  # codes of luma; residuals at which confidence begins to fall and has gone
+BLOCK = 32  # luma pixels on the side of the blocks in which detail is measured and restored
+
+
+def tile_grid(width: int, height: int) -> tuple[int, int]:
+    """Rows and columns of tiles for a picture: margin on every side, both even, as the network's stride needs."""
+    return tuple(-(-(side + 2 * MARGIN) // (2 * TILE)) * 2 for side in (height, width))

@@ -1,0 +1,207 @@
+"""What every kernel means, written in NumPy for reading and for testing against; nothing runs it in production."""
+
+import numpy as np
+
+from kernels.layout import BLOCK, BORDER, MARGIN, STILL, STILL_ERROR, SURE, TILE, UNSURE, tile_grid
+
+
+def pack_tiles(luma: np.ndarray, cb: np.ndarray, cr: np.ndarray) -> np.ndarray:
+    """Fold 4:2:0 planes uint8 [H, W], [ceil(H/2), ceil(W/2)] twice into the network's tiles uint8 [h, w, 24].
+
+    Channels 0-15 are the 4x4 luma samples row by row, 16-19 the 2x2 Cb samples, 20-23 the Cr ones. The picture lies MARGIN
+    luma samples from the top left, and its edge samples are repeated all around it.
+    """
+    height, width = luma.shape
+    rows, columns = tile_grid(width, height)
+    folded = []
+    for plane, side in ((luma, TILE), (cb, TILE // 2), (cr, TILE // 2)):
+        margin = MARGIN * side // TILE
+        after = (rows * side - margin - plane.shape[0], columns * side - margin - plane.shape[1])
+        framed = np.pad(plane, [(margin, after[0]), (margin, after[1])], mode="edge")
+        parts = framed.reshape(rows, side, columns, side).transpose(0, 2, 1, 3)
+        folded.append(parts.reshape(rows, columns, side * side))
+    return np.concatenate(folded, 2)
+
+
+def unpack_plane(tiles: np.ndarray, first_channel: int, side: int, shape: tuple[int, int]) -> np.ndarray:
+    """One plane uint8 [H, W] out of tiles: `side` x `side` samples a tile from `first_channel` on."""
+    rows, columns, _ = tiles.shape
+    part = tiles[..., first_channel : first_channel + side * side].reshape(rows, columns, side, side)
+    margin = MARGIN * side // TILE
+    plane = part.transpose(0, 2, 1, 3).reshape(rows * side, columns * side)
+    return plane[margin : margin + shape[0], margin : margin + shape[1]]
+
+
+def pad_wet(plane: np.ndarray) -> np.ndarray:
+    """A plane [H, W] as wet paint: float32 with BORDER samples of its edge repeated all around."""
+    return np.pad(plane.astype(np.float32), BORDER, mode="edge")
+
+
+def stretch(field: np.ndarray, scale: int, shape: tuple[int, int]) -> np.ndarray:
+    """Interpolate a field float32 [h, w] bilinearly to [H, W]; each cell covers `scale` x `scale` samples."""
+    height, width = shape
+    y = np.clip((np.arange(height) + 0.5) / scale - 0.5, 0, field.shape[0] - 1)
+    x = np.clip((np.arange(width) + 0.5) / scale - 0.5, 0, field.shape[1] - 1)
+    top, left = y.astype(int), x.astype(int)
+    bottom, right = np.minimum(top + 1, field.shape[0] - 1), np.minimum(left + 1, field.shape[1] - 1)
+    t, u = (y - top)[:, None], (x - left)[None]
+    rows = field[top] + t * (field[bottom] - field[top])
+    return (rows[:, left] + u * (rows[:, right] - rows[:, left])).astype(np.float32)
+
+
+def cubic(wet: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sample padded `wet` at picture coordinates with Catmull-Rom's cubic (Keys 1981, a = -1/2); exact at whole pixels."""
+
+    def weights(t: np.ndarray) -> list[np.ndarray]:
+        return [
+            ((-0.5 * t + 1) * t - 0.5) * t,
+            (1.5 * t - 2.5) * t * t + 1,
+            ((-1.5 * t + 2) * t + 0.5) * t,
+            (0.5 * t - 0.5) * t * t,
+        ]
+
+    column, row = x.astype(int), y.astype(int)
+    across, down = weights(x - column), weights(y - row)
+    first = BORDER - 1
+    return sum(
+        down[j] * sum(across[i] * wet[row + j + first, column + i + first] for i in range(4)) for j in range(4)
+    ).astype(np.float32)
+
+
+def blend_plane(
+    wet: np.ndarray,
+    field: np.ndarray,
+    scale: int,
+    shrink: float,
+    fresh: np.ndarray | None,
+    shape: tuple[int, int],
+    consistency: float,
+    relight: float,
+) -> np.ndarray:
+    """Carry the wet paint of one plane along the motion and blend it with the fresh.
+
+    `wet` float32, padded, [H + 2 BORDER, W + 2 BORDER] in [0, 255]; `field` float32 [4, h, w], whose cells cover `scale` x
+    `scale` samples of this plane: motion x and y to where the sample was (in luma pixels, times `shrink` in samples of this
+    plane), confidence in [0, 1], and change of light (in codes of luma, `relight` of which is added to the carried paint);
+    `fresh` uint8 [H, W] or None where the network did not run.
+
+        old = cubic(wet, position + shrink * motion) + relight * light
+        wet' = fresh + consistency * confidence * (old - fresh)        (old where there is no fresh)
+
+    Returns the next wet plane, padded.
+    """
+    height, width = shape
+    move_x, move_y, keep, light = (stretch(f, scale, shape) for f in field)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    from_x = np.clip(x + np.float32(shrink) * move_x, 0, width - 1)
+    from_y = np.clip(y + np.float32(shrink) * move_y, 0, height - 1)
+    old = cubic(wet, from_x, from_y) + relight * light
+    mixed = old if fresh is None else fresh + consistency * keep * (old - fresh)
+    return pad_wet(np.clip(mixed, 0, 255))
+
+
+def detail(plane: np.ndarray) -> np.ndarray:
+    """How much detail each block of BLOCK x BLOCK samples holds: the sum of |p(x) - p(x-1)| + |p(y) - p(y-1)|, float32."""
+    plane = plane.astype(np.float32)
+    change = np.zeros_like(plane)
+    change[1:, 1:] = np.abs(plane[1:, 1:] - plane[1:, :-1]) + np.abs(plane[1:, 1:] - plane[:-1, 1:])
+    rows, columns = -(-plane.shape[0] // BLOCK), -(-plane.shape[1] // BLOCK)
+    framed = np.pad(change, [(0, rows * BLOCK - plane.shape[0]), (0, columns * BLOCK - plane.shape[1])])
+    return framed.reshape(rows, BLOCK, columns, BLOCK).sum((1, 3))
+
+
+def restore_plane(wet: np.ndarray, gain: np.ndarray, original: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """Give the strokes back the sharpness that carrying and blending took, and mix with the camera's picture.
+
+    `wet` as in `blend_plane`; `gain` float32 [h, w] >= 0 for each block of BLOCK x BLOCK; `original` uint8 [H, W].
+
+        wet' = wet + gain * (wet - mean of its 3 x 3 neighbourhood)
+        painted = original + strength * (wet' - original)
+
+    Returns the next wet plane, padded, and the painted plane uint8 [H, W].
+    """
+    height, width = original.shape
+    inside = wet[BORDER : BORDER + height, BORDER : BORDER + width]
+    around = sum(
+        wet[BORDER + j : BORDER + j + height, BORDER + i : BORDER + i + width] for j in (-1, 0, 1) for i in (-1, 0, 1)
+    )
+    sharp = np.clip(inside + stretch(gain, BLOCK, (height, width)) * (inside - around / 9), 0, 255)
+    return pad_wet(sharp), mix_plane(sharp, original, strength)
+
+
+def mix_plane(painted: np.ndarray, original: np.ndarray, strength: float) -> np.ndarray:
+    """original + strength * (painted - original), rounded to uint8 [H, W]."""
+    return np.floor(original + strength * (painted - original) + 0.5).astype(np.uint8)
+
+
+def bilinear(plane: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sample [H, W] or [H, W, C] at coordinates inside it."""
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, bottom = np.minimum(left + 1, plane.shape[1] - 1), np.minimum(top + 1, plane.shape[0] - 1)
+    t, u = y - top, x - left
+    if plane.ndim == 3:
+        t, u = t[..., None], u[..., None]
+    upper = plane[top, left] + u * (plane[top, right].astype(np.float32) - plane[top, left])
+    lower = plane[bottom, left] + u * (plane[bottom, right].astype(np.float32) - plane[bottom, left])
+    return (upper + t * (lower - upper)).astype(np.float32)
+
+
+def motion_field(
+    small: np.ndarray,
+    previous: np.ndarray,
+    backward: np.ndarray,
+    forward: np.ndarray,
+    scale: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is known of the motion behind each cell: where it was, how sure that is, and how its light changed.
+
+    `small`, `previous` uint8 [h, w], the luma of this frame and of the one before; `backward` float32 [h, w, 2], for each
+    cell of `small` the way to its place in `previous`, `forward` the other way round, both in cells.
+
+    A cell stands still if it moves less than STILL luma pixels and not moving explains its luma as well (within STILL_ERROR
+    codes): its paint is then copied, not resampled. Confidence is the product of what is left of 1 after
+      - the luma's residual d, from 1 at |d| <= SURE to 0 at |d| >= UNSURE codes,
+      - the round trip: 0 where |b + f(x + b)|^2 > 0.01 (|b|^2 + |f|^2) + 0.5 (Sundaram et al. 2010),
+      - motion boundaries: 0 where |grad b_x|^2 + |grad b_y|^2 > 0.01 |b|^2 + 0.02, the gradient in central differences
+        (the form of Ruder et al. 2016; their constant 0.002 is for flow of full size),
+      - places that come from outside of the picture: 0.
+
+    Returns (field float32 [4, h, w], residual float32 [h, w]): motion x, y in luma pixels of full size, confidence, and d
+    where the confidence is not 0, else 0.
+    """
+    height, width = small.shape
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    unmoved = small.astype(np.float32) - previous
+    bx, by = backward[..., 0], backward[..., 1]
+    px, py = np.clip(x + bx, 0, width - 1), np.clip(y + by, 0, height - 1)
+    moved = small.astype(np.float32) - bilinear(previous, px, py)
+    still = (bx * bx + by * by < (STILL / scale) ** 2) & (np.abs(unmoved) <= np.abs(moved) + STILL_ERROR)
+    residual = np.where(still, unmoved, moved)
+    confidence = np.clip((UNSURE - np.abs(residual)) / (UNSURE - SURE), 0, 1)
+    back = bilinear(forward, px, py)
+    trip = (bx + back[..., 0]) ** 2 + (by + back[..., 1]) ** 2
+    length = bx * bx + by * by
+    confidence[~still & (trip > 0.01 * (length + (back**2).sum(2)) + 0.5)] = 0
+    left, right = np.maximum(np.arange(width) - 1, 0), np.minimum(np.arange(width) + 1, width - 1)
+    above, below = np.maximum(np.arange(height) - 1, 0), np.minimum(np.arange(height) + 1, height - 1)
+    across, down = (backward[:, right] - backward[:, left]) / 2, (backward[below] - backward[above]) / 2
+    confidence[~still & ((across**2).sum(2) + (down**2).sum(2) > 0.01 * length + 0.02)] = 0
+    outside = (x + bx < 0) | (x + bx > width - 1) | (y + by < 0) | (y + by > height - 1)
+    confidence[~still & outside] = 0
+    field = np.stack(
+        [
+            np.where(still, 0, bx * scale),
+            np.where(still, 0, by * scale),
+            confidence,
+            np.where(confidence > 0, residual, 0),
+        ]
+    )
+    return field.astype(np.float32), residual.astype(np.float32)
+
+
+def discount(field: np.ndarray, scale: int, stale: np.ndarray) -> np.ndarray:
+    """The confidence [h, w] of `field` less what was stale, float32 [h, w] in [0, 1], where each cell came from."""
+    _, height, width = field.shape
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    px, py = np.clip(x + field[0] / scale, 0, width - 1), np.clip(y + field[1] / scale, 0, height - 1)
+    return field[2] * (1 - bilinear(stale, px, py))

@@ -1,0 +1,142 @@
+"""The trained network, for one style and one colour encoding, as an ONNX model of plain 8-bit convolutions.
+
+The graph is in Q/DQ form: weights int8, symmetric, one step per output channel; activations uint8 with zero point 0 (they
+follow a ReLU), one step per tensor; biases float. The picture goes in and out as bytes in tiles, `tiles` and `painted`:
+uint8 [1, h, w, 24] (`models.tiles`), h and w even, so that no layout or type is ever converted outside of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from models.colour import Encoding, tile_transform
+
+OPSET = 17
+CHANNELS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One convolution of the network: 3x3, `weight` float32 [O, I, 3, 3], `bias` float32 [O]."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Painter:
+    """The network for one style: its layers by name, and for each activation by name the value that code 255 stands for."""
+
+    layers: dict[str, Layer]
+    ranges: dict[str, float]
+
+    @property
+    def blocks(self) -> int:
+        return sum(name.startswith("block") for name in self.layers) // 2
+
+
+def fold_colour(painter: Painter, encoding: Encoding) -> Painter:
+    """The same painter for pictures in another colour encoding: codes in, codes out, canonical colours within."""
+    matrix, offset = tile_transform(encoding)
+    enter, leave = painter.layers["enter"], painter.layers["leave"]
+    inverse = np.linalg.inv(matrix)
+    folded = dict(painter.layers)
+    folded["enter"] = Layer(
+        np.einsum("oikl,ij->ojkl", enter.weight, matrix).astype(np.float32),
+        (enter.bias + np.einsum("oikl,i->o", enter.weight, offset)).astype(np.float32),
+    )
+    folded["leave"] = Layer(
+        np.einsum("po,oikl->pikl", inverse, leave.weight).astype(np.float32),
+        (inverse @ (leave.bias - offset)).astype(np.float32),
+    )
+    return Painter(folded, painter.ranges)
+
+
+def quantise(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes int8 in [-127, 127] and the step float32 [O] of each output channel; weight = codes * step."""
+    step = np.maximum(np.abs(weight).reshape(len(weight), -1).max(1) / 127, 1e-12).astype(np.float32)
+    return np.rint(weight / step[:, None, None, None]).astype(np.int8), step
+
+
+class _Graph:
+    """Collects nodes and constants while the network is written down from front to back."""
+
+    def __init__(self, painter: Painter):
+        self.painter = painter
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
+        return output
+
+    def quantised(self, x: str, name: str, step: float, zero: int = 0) -> str:
+        """The float tensor `x` as bytes and back as float: what TensorRT, OpenVINO and ONNX Runtime take for INT8."""
+        parameters = [self.constant(f"{name}.step", np.float32(step)), self.constant(f"{name}.zero", np.uint8(zero))]
+        codes = self.node("QuantizeLinear", [x, *parameters], f"{name}.codes")
+        return self.node("DequantizeLinear", [codes, *parameters], f"{name}.value")
+
+    def convolution(self, x: str, name: str, stride: int = 1) -> str:
+        layer = self.painter.layers[name]
+        codes, step = quantise(layer.weight)
+        weight = self.node(
+            "DequantizeLinear",
+            [
+                self.constant(f"{name}.weight.codes", codes),
+                self.constant(f"{name}.weight.step", step),
+                self.constant(f"{name}.weight.zero", np.zeros(len(step), np.int8)),
+            ],
+            f"{name}.weight",
+            axis=0,
+        )
+        bias = self.constant(f"{name}.bias", layer.bias)
+        return self.node(
+            "Conv", [x, weight, bias], f"{name}.sum", kernel_shape=[3, 3], pads=[1] * 4, strides=[stride] * 2
+        )
+
+    def activation(self, x: str, name: str) -> str:
+        return self.quantised(self.node("Relu", [x], f"{name}.relu"), name, self.painter.ranges[name] / 255)
+
+
+def to_onnx(painter: Painter, encoding: Encoding = Encoding()) -> onnx.ModelProto:
+    """Write the network down for one colour encoding; h and w are left open."""
+    graph = _Graph(fold_colour(painter, encoding))
+    # (code - 128) / 255: zero padding is then a neutral grey
+    step, zero = graph.constant("pixel.step", np.float32(1 / 255)), graph.constant("pixel.zero", np.uint8(128))
+    planes = graph.node("Transpose", ["tiles"], "planes", perm=[0, 3, 1, 2])
+    pixels = graph.node("DequantizeLinear", [planes, step, zero], "pixels")
+    entered = graph.activation(graph.convolution(pixels, "enter"), "enter")
+    x = graph.activation(graph.convolution(entered, "down", stride=2), "down")
+    for i in range(painter.blocks):
+        inner = graph.activation(graph.convolution(x, f"block{i}a"), f"block{i}a")
+        total = graph.node("Add", [graph.convolution(inner, f"block{i}b"), x], f"block{i}.total")
+        x = graph.activation(total, f"block{i}b")
+    scales = graph.constant("scales", np.array([1, 1, 2, 2], np.float32))
+    x = graph.node(
+        "Resize",
+        [x, "", scales],
+        "upsampled",
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+    x = graph.activation(graph.node("Add", [graph.convolution(x, "up"), entered], "up.total"), "up")
+    x = graph.activation(graph.convolution(x, "refine"), "refine")
+    codes = graph.node("QuantizeLinear", [graph.convolution(x, "leave"), step, zero], "painted.planes")
+    graph.node("Transpose", [codes], "painted", perm=[0, 2, 3, 1])
+
+    def picture(name: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.UINT8, [1, "h", "w", CHANNELS])
+
+    return helper.make_model(
+        helper.make_graph(graph.nodes, "allaprima", [picture("tiles")], [picture("painted")], graph.constants),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=8,
+        producer_name="allaprima",
+    )
