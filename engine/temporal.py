@@ -61,6 +61,7 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
             motion.field if index == 0 or scale > 1 else np.ascontiguousarray(motion.field[:, ::2, ::2]),
             scale if index == 0 else max(scale // 2, 1),
             np.float32(1.0 if index == 0 else 0.5),
+            index == 0,  # the eye sees no difference in chroma, where bilinear costs a third
             tiles if tiles is not None else _NO_TILES,
             channel,
             side if tiles is not None else 0,

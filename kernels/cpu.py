@@ -11,6 +11,8 @@ from kernels.layout import BLOCK, BORDER, MARGIN, STILL, STILL_ERROR, SURE, TILE
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _MINUS_HALF, _THREE_HALVES, _FIVE_HALVES = np.float32(-0.5), np.float32(1.5), np.float32(2.5)
 _WHITE = np.float32(255)
+# inlined, the compiler sees that a function's buffers do not overlap, and keeps its vectors
+_inlined = {"nogil": True, "fastmath": True, "error_model": "numpy", "inline": "always"}
 _fast = {"cache": True, "nogil": True, "fastmath": True, "error_model": "numpy"}
 
 
@@ -42,33 +44,51 @@ def pack_tiles(luma, cb, cr, tiles):
                     tiles[row, column, 20 + part * 2 + k] = cr[y, x]
 
 
-@njit(**_fast)
-def _cubic(wet, stride, x, y):
-    """The padded plane `wet` (flat) at (x, y) of the picture, which must lie inside it: Catmull-Rom (Keys 1981, a = -1/2).
+@njit(**_inlined)
+def _sample_cubic(wet, stride, from_x, from_y, start, stop, places, weights, out):
+    """Samples of the padded plane `wet` (flat) at picture coordinates inside it, for a run of one row: Catmull-Rom.
 
-    Unsigned indices spare the test for Python's negative ones, and float32 constants the detour over float64: together
-    they make this three times as fast.
+    First all weights of the run, which compiles to vector code, then the samples. Unsigned indices spare the test for
+    Python's negative ones, and float32 constants the detour over float64: together four times as fast as written plainly.
     """
-    column, row = np.int32(x), np.int32(y)
-    t, u = x - np.float32(column), y - np.float32(row)
-    a0 = ((_MINUS_HALF * t + _ONE) * t + _MINUS_HALF) * t
-    a1 = (_THREE_HALVES * t - _FIVE_HALVES) * t * t + _ONE
-    a2 = ((_TWO - _THREE_HALVES * t) * t - _MINUS_HALF) * t
-    a3 = _ONE - a0 - a1 - a2
-    b0 = ((_MINUS_HALF * u + _ONE) * u + _MINUS_HALF) * u
-    b1 = (_THREE_HALVES * u - _FIVE_HALVES) * u * u + _ONE
-    b2 = ((_TWO - _THREE_HALVES * u) * u - _MINUS_HALF) * u
-    b3 = _ONE - b0 - b1 - b2
-    p = np.uint64(row + BORDER - 1) * stride + np.uint64(column + BORDER - 1)
-    q = p + stride
-    r = q + stride
-    s = r + stride
-    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
-    c0 = b0 * wet[p] + b1 * wet[q] + b2 * wet[r] + b3 * wet[s]
-    c1 = b0 * wet[p + one] + b1 * wet[q + one] + b2 * wet[r + one] + b3 * wet[s + one]
-    c2 = b0 * wet[p + two] + b1 * wet[q + two] + b2 * wet[r + two] + b3 * wet[s + two]
-    c3 = b0 * wet[p + three] + b1 * wet[q + three] + b2 * wet[r + three] + b3 * wet[s + three]
-    return a0 * c0 + a1 * c1 + a2 * c2 + a3 * c3
+    for x in range(start, stop):
+        column, row = np.int32(from_x[x]), np.int32(from_y[x])
+        t, u = from_x[x] - np.float32(column), from_y[x] - np.float32(row)
+        places[x] = np.int32((row + BORDER - 1) * stride + column + BORDER - 1)
+        a0 = ((_MINUS_HALF * t + _ONE) * t + _MINUS_HALF) * t
+        a1 = (_THREE_HALVES * t - _FIVE_HALVES) * t * t + _ONE
+        a2 = ((_TWO - _THREE_HALVES * t) * t - _MINUS_HALF) * t
+        b0 = ((_MINUS_HALF * u + _ONE) * u + _MINUS_HALF) * u
+        b1 = (_THREE_HALVES * u - _FIVE_HALVES) * u * u + _ONE
+        b2 = ((_TWO - _THREE_HALVES * u) * u - _MINUS_HALF) * u
+        weights[x, 0], weights[x, 1], weights[x, 2], weights[x, 3] = a0, a1, a2, _ONE - a0 - a1 - a2
+        weights[x, 4], weights[x, 5], weights[x, 6], weights[x, 7] = b0, b1, b2, _ONE - b0 - b1 - b2
+    one, two, three, line = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(stride)
+    for x in range(start, stop):
+        p = np.uint64(places[x])
+        q = p + line
+        r = q + line
+        s = r + line
+        b0, b1, b2, b3 = weights[x, 4], weights[x, 5], weights[x, 6], weights[x, 7]
+        c0 = b0 * wet[p] + b1 * wet[q] + b2 * wet[r] + b3 * wet[s]
+        c1 = b0 * wet[p + one] + b1 * wet[q + one] + b2 * wet[r + one] + b3 * wet[s + one]
+        c2 = b0 * wet[p + two] + b1 * wet[q + two] + b2 * wet[r + two] + b3 * wet[s + two]
+        c3 = b0 * wet[p + three] + b1 * wet[q + three] + b2 * wet[r + three] + b3 * wet[s + three]
+        out[x] = weights[x, 0] * c0 + weights[x, 1] * c1 + weights[x, 2] * c2 + weights[x, 3] * c3
+
+
+@njit(**_inlined)
+def _sample_linear(wet, stride, from_x, from_y, start, stop, out):
+    """Likewise, bilinear."""
+    one, line = np.uint64(1), np.uint64(stride)
+    for x in range(start, stop):
+        column, row = np.int32(from_x[x]), np.int32(from_y[x])
+        t, u = from_x[x] - np.float32(column), from_y[x] - np.float32(row)
+        p = np.uint64((row + BORDER) * stride + column + BORDER)
+        q = p + line
+        upper = wet[p] + t * (wet[p + one] - wet[p])
+        lower = wet[q] + t * (wet[q + one] - wet[q])
+        out[x] = upper + u * (lower - upper)
 
 
 @njit(**_fast)
@@ -168,13 +188,16 @@ def _fresh_row(tiles, first_channel, side, y, fresh):
 
 
 @njit(**_fast)
-def blend_plane(wet, field, scale, shrink, tiles, first_channel, side, height, width, consistency, relight, next_wet):
+def blend_plane(
+    wet, field, scale, shrink, smooth, tiles, first_channel, side, height, width, consistency, relight, next_wet
+):
     """See `kernels.reference.blend_plane`. `side` 0 says that there is no fresh paint and the wet one is only carried."""
     cells = field.shape[2]
-    flat, stride = wet.reshape(-1), np.uint64(wet.shape[1])
+    flat, stride = wet.reshape(-1), np.int32(wet.shape[1])
     coarse = np.empty((4, cells), np.float32)
     fine = np.empty((4, max(cells * scale, width)), np.float32)
-    fresh = np.empty(width, np.float32)
+    fresh, from_x, from_y = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    places, weights = np.empty(width, np.int32), np.empty((width, 8), np.float32)
     last_x, last_y = np.float32(width - 1), np.float32(height - 1)
     for y in range(height):
         _field_row(field, y, scale, coarse, fine)
@@ -192,16 +215,20 @@ def blend_plane(wet, field, scale, shrink, tiles, first_channel, side, height, w
             reach = scale // 2 if moves else -(scale // 2)
             start = np.uint64(max(first * scale - reach, 0) if first else 0)
             stop = np.uint64(width if cell == cells else max(min(cell * scale + reach, width), start))
-            if moves:
-                for x in range(start, stop):
-                    from_x = min(max(np.float32(np.int32(x)) + move_x[x] * shrink, _ZERO), last_x)
-                    from_y = min(max(here + move_y[x] * shrink, _ZERO), last_y)
-                    mixed[x] = _cubic(flat, stride, from_x, from_y)
-            else:
+            if not moves:
                 for x in range(start, stop):
                     mixed[x] = flat[line + x]
-        for x in range(width):
-            mixed[x] += relight * light[x]
+                continue
+            for x in range(start, stop):
+                from_x[x] = min(max(np.float32(np.int32(x)) + move_x[x] * shrink, _ZERO), last_x)
+                from_y[x] = min(max(here + move_y[x] * shrink, _ZERO), last_y)
+            if smooth:
+                _sample_cubic(flat, stride, from_x, from_y, start, stop, places, weights, mixed)
+            else:
+                _sample_linear(flat, stride, from_x, from_y, start, stop, mixed)
+        if relight > _ZERO:
+            for x in range(width):
+                mixed[x] += relight * light[x]
         if side:
             _fresh_row(tiles, first_channel, side, y, fresh)
             for x in range(width):

@@ -73,6 +73,7 @@ def blend_plane(
     field: np.ndarray,
     scale: int,
     shrink: float,
+    smooth: bool,
     fresh: np.ndarray | None,
     shape: tuple[int, int],
     consistency: float,
@@ -85,7 +86,7 @@ def blend_plane(
     plane), confidence in [0, 1], and change of light (in codes of luma, `relight` of which is added to the carried paint);
     `fresh` uint8 [H, W] or None where the network did not run.
 
-        old = cubic(wet, position + shrink * motion) + relight * light
+        old = sample(wet, position + shrink * motion) + relight * light       (cubic where `smooth`, else bilinear)
         wet' = fresh + consistency * confidence * (old - fresh)        (old where there is no fresh)
 
     Returns the next wet plane, padded.
@@ -95,7 +96,8 @@ def blend_plane(
     y, x = np.mgrid[:height, :width].astype(np.float32)
     from_x = np.clip(x + np.float32(shrink) * move_x, 0, width - 1)
     from_y = np.clip(y + np.float32(shrink) * move_y, 0, height - 1)
-    old = cubic(wet, from_x, from_y) + relight * light
+    carried = cubic(wet, from_x, from_y) if smooth else bilinear(wet, from_x + BORDER, from_y + BORDER)
+    old = carried + relight * light
     mixed = old if fresh is None else fresh + consistency * keep * (old - fresh)
     return pad_wet(np.clip(mixed, 0, 255))
 
