@@ -28,7 +28,9 @@ def read_controls(options: argparse.Namespace) -> Controls:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="allaprima", description="Paints video: webcam, file or stream in, a painting out.")
+    parser = argparse.ArgumentParser(
+        prog="allaprima", description="Paints video: webcam, file or stream in, a painting out."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(

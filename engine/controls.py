@@ -15,7 +15,7 @@ class Controls:
     """What can be changed while it runs. Raises UsageError for a value out of its range."""
 
     strength: float = _control(1.0, "0 the camera, 1 the painting", 0, 1)
-    consistency: float = _control(0.7, "0 each frame for itself, 1 the most still", 0, 1)
+    consistency: float = _control(0.9, "0 each frame for itself, 1 the most still", 0, 1)
     keep_color: bool = _control(False, "keep the colours of the input")
 
     def __post_init__(self) -> None:

@@ -10,6 +10,10 @@ from kernels import cpu
 
 TARGET = 320  # cells on the longer side; finer flow costs more than it gains
 SMALLEST = 16  # cells; the search needs two patches side by side
+STILL = 0.4  # luma pixels; less motion than this may be none
+SLACK = 1.0  # codes by which the luma may fit worse without motion
+SURE, UNSURE = 10.0, 30.0  # codes of luma; residuals at which confidence begins to fall and has gone
+_LIMITS = tuple(np.float32(limit) for limit in (STILL, SLACK, SURE, UNSURE))
 
 
 def flow_scale(width: int, height: int) -> int:
@@ -24,7 +28,7 @@ def flow_scale(width: int, height: int) -> int:
 class Motion:
     """What is known of the way from one frame to the next.
 
-    `field` float32 [4, h, w]: see `kernels.reference.motion_field`; confidence 0 everywhere at a cut. The array is reused
+    `field` float32 [3, h, w]: see `kernels.reference.motion_field`; confidence 0 everywhere at a cut. The array is reused
     `ring` frames later (`FlowState.for_size`).
     """
 
@@ -46,7 +50,7 @@ class FlowState:
     residual: np.ndarray
     scratch: np.ndarray
     fields: list[np.ndarray]
-    searches: tuple[cv2.DISOpticalFlow, cv2.DISOpticalFlow]
+    searches: tuple[cv2.DISOpticalFlow, cv2.DISOpticalFlow]  # backward, which moves the paint; forward, which only checks
     count: int = 0
 
     @classmethod
@@ -59,14 +63,16 @@ class FlowState:
             *(np.zeros(cells, np.uint8) for _ in range(2)),
             *(np.zeros((*cells, 2), np.float32) for _ in range(2)),
             *(np.zeros(cells, np.float32) for _ in range(2)),
-            [np.zeros((4, *cells), np.float32) for _ in range(ring)],
-            (_inverse_search(), _inverse_search()),
+            [np.zeros((3, *cells), np.float32) for _ in range(ring)],
+            (_inverse_search(finest=1), _inverse_search(finest=2)),
         )
 
 
-def _inverse_search() -> cv2.DISOpticalFlow:
-    """Dense inverse search (Kroeger et al. 2016)."""
-    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+def _inverse_search(finest: int) -> cv2.DISOpticalFlow:
+    """Dense inverse search (Kroeger et al. 2016), down to 1/2**finest of the cells."""
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search.setFinestScale(finest)
+    return search
 
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -84,17 +90,17 @@ def step(state: FlowState, luma: np.ndarray) -> Motion:
     if min(state.small.shape) >= SMALLEST:
         state.backward = state.searches[0].calc(state.small, state.previous, state.backward)
         state.forward = state.searches[1].calc(state.previous, state.small, state.forward)
-    cpu.motion_field(state.small, state.previous, state.backward, state.forward, state.scale, field, state.residual)
+    cpu.motion_field(
+        state.small, state.previous, state.backward, state.forward, state.scale, *_LIMITS, field, state.residual
+    )
     confidence = float(field[2].mean())
     cut = is_cut(confidence, float(np.abs(state.residual, out=state.scratch).mean()))
     if cut:
         field[:] = 0
     else:
-        # sure only where the neighbours are, with a soft seam; light from a neighbourhood, to be free of noise
+        # sure only where the neighbours are, with a soft seam
         cv2.erode(field[2], _NEIGHBOURS, dst=state.scratch)
         cv2.blur(state.scratch, (3, 3), dst=field[2])
-        cv2.blur(field[3], (5, 5), dst=state.scratch)
-        field[3] = state.scratch
     return Motion(field, state.scale, cut, confidence)
 
 

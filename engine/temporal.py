@@ -1,8 +1,10 @@
 """Keeping the paint still while the world moves: the wet frame is carried along the motion and blended with fresh paint.
 
-Ruder et al. 2016 (confidence), Gao et al. 2018 (ReCoNet: paint follows the light). The wet frame is kept in float, so that
-no rounding holds it back; cells that stand still are copied, so that nothing blurs there; and where resampling and
-averaging have eaten detail, strokes are sharpened until they hold as much of it as fresh paint does.
+Only the strokes are held: the light of each block follows fresh paint within a few frames, so that a change of light leaves
+nothing old behind and nothing drifts (the luminance constraint of ReCoNet, Gao et al. 2018, without its assumption that
+paint answers light one to one). The wet frame is kept in float, so that no rounding holds it back; cells that stand still
+are copied, so that nothing blurs there; and where resampling and averaging have eaten detail, strokes are sharpened until
+they hold as much of it as fresh paint does.
 """
 
 from dataclasses import dataclass
@@ -16,8 +18,10 @@ from engine.frame import Frame
 from kernels import cpu
 from kernels.layout import BLOCK, BORDER
 
-RELIGHT = 0.8  # codes of paint for a code of light
-MOST_GAIN = 1.0  # of the detail that is restored in one frame
+LIFT = 0.75  # of the light in which a block differs from fresh paint, made good in one frame
+ENOUGH = 0.97  # of the detail of fresh paint; the rest is its flicker, which must not be sharpened into strokes
+RESTORE = 1.4  # of the detail that is missing; a 3 x 3 mask reaches the finest part of it only
+MOST_GAIN = 1.5
 _SAMPLES = ((4, 0), (2, 16), (2, 20))  # of each plane: samples on a tile's side, first channel
 
 
@@ -28,9 +32,10 @@ class Wet:
     planes: list[np.ndarray]
     spare: list[np.ndarray]
     stale: np.ndarray  # float32 [h, w] in [0, 1]: where paint was carried without being sure of it
-    fresh_detail: np.ndarray  # float32 [h / BLOCK, w / BLOCK], see `kernels.reference.detail`
-    detail: np.ndarray
-    gain: np.ndarray
+    fresh: np.ndarray  # float32 [2, h / BLOCK, w / BLOCK], see `kernels.reference.measure`: of the newest fresh paint
+    blended: np.ndarray  # the same, of the wet paint
+    gain: np.ndarray  # float32 [h / BLOCK, w / BLOCK], see `kernels.reference.restore_plane`
+    lift: np.ndarray
     carried: bool = False  # the frame before got no fresh paint, so `stale` counts
 
     @classmethod
@@ -43,7 +48,8 @@ class Wet:
 
         stale = np.zeros((-(-height // scale), -(-width // scale)), np.float32)
         blocks = (-(-height // BLOCK), -(-width // BLOCK))
-        return cls(planes(), planes(), stale, *(np.zeros(blocks, np.float32) for _ in range(3)))
+        measures = [np.zeros((2, *blocks), np.float32) for _ in range(2)]
+        return cls(planes(), planes(), stale, *measures, *(np.zeros(blocks, np.float32) for _ in range(2)))
 
 
 def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, controls: Controls) -> Frame:
@@ -68,12 +74,13 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
             height,
             width,
             np.float32(controls.consistency),
-            np.float32(RELIGHT if index == 0 else 0.0),
             wet.spare[index],
         )
         if index == 0:
-            _measure_detail(wet, tiles, height, width)
-            cpu.restore_plane(wet.spare[0], wet.gain, original, np.float32(controls.strength), wet.planes[0], target)
+            _compare(wet, tiles, height, width)
+            cpu.restore_plane(
+                wet.spare[0], wet.gain, wet.lift, original, np.float32(controls.strength), wet.planes[0], target
+            )
         else:
             strength = 0.0 if controls.keep_color else controls.strength
             cpu.mix_plane(wet.spare[index], original, np.float32(strength), target)
@@ -84,14 +91,20 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
     return painted
 
 
-def _measure_detail(wet: Wet, tiles: np.ndarray | None, height: int, width: int) -> None:
-    """Set the gain that brings each block's detail back to that of fresh paint; never take any away."""
+def _compare(wet: Wet, tiles: np.ndarray | None, height: int, width: int) -> None:
+    """Set what brings each block's light and detail back to those of fresh paint; detail is never taken away."""
+    cpu.measure_wet(wet.spare[0], height, width, wet.blended)
     if tiles is not None:
-        cpu.detail_of_tiles(tiles, height, width, wet.fresh_detail)
-    cpu.detail_of_wet(wet.spare[0], height, width, wet.detail)
-    np.maximum(wet.detail, 1.0, out=wet.detail)
-    np.divide(wet.fresh_detail, wet.detail, out=wet.gain)
+        cpu.measure_tiles(tiles, height, width, wet.fresh)
+        np.subtract(wet.fresh[1], wet.blended[1], out=wet.lift)
+        wet.lift *= LIFT / BLOCK**2
+    else:
+        wet.lift[:] = 0
+    np.maximum(wet.blended[0], 1.0, out=wet.blended[0])
+    np.divide(wet.fresh[0], wet.blended[0], out=wet.gain)
+    wet.gain *= ENOUGH
     wet.gain -= 1
+    wet.gain *= RESTORE
     np.clip(wet.gain, 0, MOST_GAIN, out=wet.gain)
 
 

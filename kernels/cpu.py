@@ -6,7 +6,7 @@ Meaning, shapes and formulas are those of `kernels.reference`; this file only sa
 import numpy as np
 from numba import njit
 
-from kernels.layout import BLOCK, BORDER, MARGIN, STILL, STILL_ERROR, SURE, TILE, UNSURE
+from kernels.layout import BLOCK, BORDER, MARGIN, TILE
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _MINUS_HALF, _THREE_HALVES, _FIVE_HALVES = np.float32(-0.5), np.float32(1.5), np.float32(2.5)
@@ -105,13 +105,13 @@ def _fill_border(wet, width, height):
 
 @njit(**_fast)
 def _field_row(field, y, scale, coarse, fine):
-    """One row of the coarse field [4, h, w], interpolated to row `y` of the picture: `coarse` [4, w], `fine` [4, width]."""
+    """One row of the coarse field [3, h, w], interpolated to row `y` of the picture: `coarse` [3, w], `fine` [3, width]."""
     _, height, width = field.shape
     position = min(max((y + 0.5) / scale - 0.5, 0.0), height - 1.0)
     above = int(position)
     below = min(above + 1, height - 1)
     t = np.float32(position - above)
-    for c in range(4):
+    for c in range(3):
         top, bottom, out = field[c, above], field[c, below], coarse[c]
         for i in range(width):
             out[i] = top[i] + t * (bottom[i] - top[i])
@@ -188,20 +188,18 @@ def _fresh_row(tiles, first_channel, side, y, fresh):
 
 
 @njit(**_fast)
-def blend_plane(
-    wet, field, scale, shrink, smooth, tiles, first_channel, side, height, width, consistency, relight, next_wet
-):
+def blend_plane(wet, field, scale, shrink, smooth, tiles, first_channel, side, height, width, consistency, next_wet):
     """See `kernels.reference.blend_plane`. `side` 0 says that there is no fresh paint and the wet one is only carried."""
     cells = field.shape[2]
     flat, stride = wet.reshape(-1), np.int32(wet.shape[1])
-    coarse = np.empty((4, cells), np.float32)
-    fine = np.empty((4, max(cells * scale, width)), np.float32)
+    coarse = np.empty((3, cells), np.float32)
+    fine = np.empty((3, max(cells * scale, width)), np.float32)
     fresh, from_x, from_y = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     places, weights = np.empty(width, np.int32), np.empty((width, 8), np.float32)
     last_x, last_y = np.float32(width - 1), np.float32(height - 1)
     for y in range(height):
         _field_row(field, y, scale, coarse, fine)
-        move_x, move_y, keep, light = fine[0], fine[1], fine[2], fine[3]
+        move_x, move_y, keep = fine[0], fine[1], fine[2]
         line = np.uint64((y + BORDER) * wet.shape[1] + BORDER)
         here = np.float32(y)
         mixed = next_wet[y + BORDER, BORDER : BORDER + width]
@@ -226,9 +224,6 @@ def blend_plane(
                 _sample_cubic(flat, stride, from_x, from_y, start, stop, places, weights, mixed)
             else:
                 _sample_linear(flat, stride, from_x, from_y, start, stop, mixed)
-        if relight > _ZERO:
-            for x in range(width):
-                mixed[x] += relight * light[x]
         if side:
             _fresh_row(tiles, first_channel, side, y, fresh)
             for x in range(width):
@@ -239,55 +234,65 @@ def blend_plane(
 
 
 @njit(**_fast)
-def _add_detail(row, above, blocks):
-    """Add the changes along `row` and against the row `above` it to the sums of its blocks."""
+def _measure_row(row, above, detail, light):
+    """Add a row's samples, and their changes along it and against the row `above`, to the sums of its blocks."""
     width = np.uint64(row.shape[0])
-    for block in range(np.uint64(blocks.shape[0])):
+    for block in range(np.uint64(light.shape[0])):
         start, stop = max(block * np.uint64(BLOCK), np.uint64(1)), min((block + np.uint64(1)) * np.uint64(BLOCK), width)
-        total = _ZERO
+        change, total = _ZERO, _ZERO
         for x in range(start, stop):
-            total += abs(row[x] - row[x - np.uint64(1)]) + abs(row[x] - above[x])
-        blocks[block] += total
+            change += abs(row[x] - row[x - np.uint64(1)]) + abs(row[x] - above[x])
+            total += row[x]
+        detail[block] += change
+        light[block] += total
 
 
 @njit(**_fast)
-def detail_of_wet(wet, height, width, detail):
-    """See `kernels.reference.detail`; into `detail` float32 [h, w]."""
-    detail[:] = _ZERO
+def measure_wet(wet, height, width, found):
+    """See `kernels.reference.measure`; into `found` float32 [2, h, w]."""
+    found[:] = _ZERO
     for y in range(1, height):
         row, above = wet[y + BORDER, BORDER : BORDER + width], wet[y + BORDER - 1, BORDER : BORDER + width]
-        _add_detail(row, above, detail[y // BLOCK])
+        _measure_row(row, above, found[0, y // BLOCK], found[1, y // BLOCK])
 
 
 @njit(**_fast)
-def detail_of_tiles(tiles, height, width, detail):
-    """See `kernels.reference.detail`, of the luma in `tiles`."""
-    detail[:] = _ZERO
+def measure_tiles(tiles, height, width, found):
+    """See `kernels.reference.measure`, of the luma in `tiles`."""
+    found[:] = _ZERO
     row, above = np.empty(width, np.float32), np.empty(width, np.float32)
     _fresh_row(tiles, 0, TILE, 0, above)
     for y in range(1, height):
         _fresh_row(tiles, 0, TILE, y, row)
-        _add_detail(row, above, detail[y // BLOCK])
+        _measure_row(row, above, found[0, y // BLOCK], found[1, y // BLOCK])
         row, above = above, row
 
 
 @njit(**_fast)
-def restore_plane(wet, gain, original, strength, next_wet, painted):
+def _stretch_blocks(field, y, line, fine):
+    """Row `y` of a field [h, w] of blocks, interpolated into `fine` [w * BLOCK]."""
+    rows, columns = field.shape
+    position = min(max((y + 0.5) / BLOCK - 0.5, 0.0), rows - 1.0)
+    top = int(position)
+    bottom = min(top + 1, rows - 1)
+    t = np.float32(position - top)
+    for i in range(columns):
+        line[i] = field[top, i] + t * (field[bottom, i] - field[top, i])
+    _stretch(line, fine, BLOCK)
+
+
+@njit(**_fast)
+def restore_plane(wet, gain, lift, original, strength, next_wet, painted):
     """See `kernels.reference.restore_plane`."""
     height, width = original.shape
-    rows, columns = gain.shape
+    columns = gain.shape[1]
     line = np.empty(columns, np.float32)
-    fine = np.empty(columns * BLOCK, np.float32)
+    gains, lifts = np.empty(columns * BLOCK, np.float32), np.empty(columns * BLOCK, np.float32)
     column_sum = np.empty(width + 2, np.float32)
     ninth = np.float32(1 / 9)
     for y in range(height):
-        position = min(max((y + 0.5) / BLOCK - 0.5, 0.0), rows - 1.0)
-        top = int(position)
-        bottom = min(top + 1, rows - 1)
-        t = np.float32(position - top)
-        for i in range(columns):
-            line[i] = gain[top, i] + t * (gain[bottom, i] - gain[top, i])
-        _stretch(line, fine, BLOCK)
+        _stretch_blocks(gain, y, line, gains)
+        _stretch_blocks(lift, y, line, lifts)
         above, here, below = wet[y + BORDER - 1], wet[y + BORDER], wet[y + BORDER + 1]
         for x in range(width + 2):
             column_sum[x] = above[x + BORDER - 1] + here[x + BORDER - 1] + below[x + BORDER - 1]
@@ -295,7 +300,7 @@ def restore_plane(wet, gain, original, strength, next_wet, painted):
         for x in range(np.uint64(width)):
             value = here[x + np.uint64(BORDER)]
             mean = ninth * (column_sum[x] + column_sum[x + np.uint64(1)] + column_sum[x + np.uint64(2)])
-            value = min(max(value + fine[x] * (value - mean), _ZERO), _WHITE)
+            value = min(max(value + lifts[x] + gains[x] * (value - mean), _ZERO), _WHITE)
             sharp[x] = value
             out[x] = np.uint8(camera[x] + strength * (value - camera[x]) + _HALF)
     _fill_border(next_wet, width, height)
@@ -312,13 +317,13 @@ def mix_plane(wet, original, strength, painted):
 
 
 @njit(**_fast)
-def motion_field(small, previous, backward, forward, scale, field, residual):
+def motion_field(small, previous, backward, forward, scale, still, slack, sure, unsure, field, residual):
     """See `kernels.reference.motion_field`."""
     height, width = small.shape
     size = np.float32(scale)
     last_x, last_y = np.float32(width - 1), np.float32(height - 1)
-    still_square, still_error = np.float32((STILL / scale) ** 2), np.float32(STILL_ERROR)
-    sure_gain, unsure = np.float32(1 / (UNSURE - SURE)), np.float32(UNSURE)
+    still_square = (still / size) ** 2
+    sure_gain = _ONE / (unsure - sure)
     for y in range(height):
         above, below = max(y - 1, 0), min(y + 1, height - 1)
         for x in range(width):
@@ -332,26 +337,31 @@ def motion_field(small, previous, backward, forward, scale, field, residual):
             here = np.float32(small[y, x])
             unmoved = here - np.float32(previous[y, x])
             moved = here - (
-                w00 * previous[top, left] + w01 * previous[top, right] + w10 * previous[bottom, left]
+                w00 * previous[top, left]
+                + w01 * previous[top, right]
+                + w10 * previous[bottom, left]
                 + w11 * previous[bottom, right]
             )
             length = bx * bx + by * by
-            if length < still_square and abs(unmoved) <= abs(moved) + still_error:
-                sure = min(max((unsure - abs(unmoved)) * sure_gain, _ZERO), _ONE)
+            if length < still_square and abs(unmoved) <= abs(moved) + slack:
+                trust = min(max((unsure - abs(unmoved)) * sure_gain, _ZERO), _ONE)
                 field[0, y, x] = _ZERO
                 field[1, y, x] = _ZERO
                 residual[y, x] = unmoved
-                field[2, y, x] = sure
-                field[3, y, x] = unmoved if sure > _ZERO else _ZERO
+                field[2, y, x] = trust
                 continue
-            sure = min(max((unsure - abs(moved)) * sure_gain, _ZERO), _ONE)
-            if sure > _ZERO:
+            trust = min(max((unsure - abs(moved)) * sure_gain, _ZERO), _ONE)
+            if trust > _ZERO:
                 fx = (
-                    w00 * forward[top, left, 0] + w01 * forward[top, right, 0] + w10 * forward[bottom, left, 0]
+                    w00 * forward[top, left, 0]
+                    + w01 * forward[top, right, 0]
+                    + w10 * forward[bottom, left, 0]
                     + w11 * forward[bottom, right, 0]
                 )
                 fy = (
-                    w00 * forward[top, left, 1] + w01 * forward[top, right, 1] + w10 * forward[bottom, left, 1]
+                    w00 * forward[top, left, 1]
+                    + w01 * forward[top, right, 1]
+                    + w10 * forward[bottom, left, 1]
                     + w11 * forward[bottom, right, 1]
                 )
                 trip = (bx + fx) ** 2 + (by + fy) ** 2
@@ -369,12 +379,11 @@ def motion_field(small, previous, backward, forward, scale, field, residual):
                     or to_y < _ZERO
                     or to_y > last_y
                 ):
-                    sure = _ZERO
+                    trust = _ZERO
             field[0, y, x] = bx * size
             field[1, y, x] = by * size
             residual[y, x] = moved
-            field[2, y, x] = sure
-            field[3, y, x] = moved if sure > _ZERO else _ZERO
+            field[2, y, x] = trust
 
 
 @njit(**_fast)

@@ -1,13 +1,14 @@
-"""Numbers that all forms of the kernels agree on."""
+"""Numbers that all forms of the kernels agree on.
+
+They are compiled into `kernels.cpu`, whose cache looks at its own file only: empty it (`kernels/__pycache__`) after a change
+here. What might be tuned is therefore an argument of a kernel.
+"""
 
 TILE = 4  # luma samples on a tile's side
 CHANNELS = 24  # 16 luma, 4 Cb, 4 Cr
 MARGIN = 8  # luma samples of repeated border that the network sees around the picture
 BORDER = 2  # samples of repeated border around a wet plane, so that a cubic never reads outside
 
-STILL = 0.4  # luma pixels; less motion than this may be none
-STILL_ERROR = 1.0  # codes by which the luma may fit worse without motion
-SURE, UNSURE = 6.0, 20.0  # codes of luma; residuals at which confidence begins to fall and has gone
 BLOCK = 32  # luma pixels on the side of the blocks in which detail is measured and restored
 
 

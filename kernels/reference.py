@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kernels.layout import BLOCK, BORDER, MARGIN, STILL, STILL_ERROR, SURE, TILE, UNSURE, tile_grid
+from kernels.layout import BLOCK, BORDER, MARGIN, TILE, tile_grid
 
 
 def pack_tiles(luma: np.ndarray, cb: np.ndarray, cr: np.ndarray) -> np.ndarray:
@@ -77,47 +77,49 @@ def blend_plane(
     fresh: np.ndarray | None,
     shape: tuple[int, int],
     consistency: float,
-    relight: float,
 ) -> np.ndarray:
     """Carry the wet paint of one plane along the motion and blend it with the fresh.
 
-    `wet` float32, padded, [H + 2 BORDER, W + 2 BORDER] in [0, 255]; `field` float32 [4, h, w], whose cells cover `scale` x
+    `wet` float32, padded, [H + 2 BORDER, W + 2 BORDER] in [0, 255]; `field` float32 [3, h, w], whose cells cover `scale` x
     `scale` samples of this plane: motion x and y to where the sample was (in luma pixels, times `shrink` in samples of this
-    plane), confidence in [0, 1], and change of light (in codes of luma, `relight` of which is added to the carried paint);
-    `fresh` uint8 [H, W] or None where the network did not run.
+    plane) and confidence in [0, 1]; `fresh` uint8 [H, W] or None where the network did not run.
 
-        old = sample(wet, position + shrink * motion) + relight * light       (cubic where `smooth`, else bilinear)
+        old = sample(wet, position + shrink * motion)                  (cubic where `smooth`, else bilinear)
         wet' = fresh + consistency * confidence * (old - fresh)        (old where there is no fresh)
 
     Returns the next wet plane, padded.
     """
     height, width = shape
-    move_x, move_y, keep, light = (stretch(f, scale, shape) for f in field)
+    move_x, move_y, keep = (stretch(f, scale, shape) for f in field)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     from_x = np.clip(x + np.float32(shrink) * move_x, 0, width - 1)
     from_y = np.clip(y + np.float32(shrink) * move_y, 0, height - 1)
-    carried = cubic(wet, from_x, from_y) if smooth else bilinear(wet, from_x + BORDER, from_y + BORDER)
-    old = carried + relight * light
+    old = cubic(wet, from_x, from_y) if smooth else bilinear(wet, from_x + BORDER, from_y + BORDER)
     mixed = old if fresh is None else fresh + consistency * keep * (old - fresh)
     return pad_wet(np.clip(mixed, 0, 255))
 
 
-def detail(plane: np.ndarray) -> np.ndarray:
-    """How much detail each block of BLOCK x BLOCK samples holds: the sum of |p(x) - p(x-1)| + |p(y) - p(y-1)|, float32."""
+def measure(plane: np.ndarray) -> np.ndarray:
+    """What each block of BLOCK x BLOCK samples of a plane [H, W] holds, float32 [2, h, w]: its detail, which is the sum of
+    |p(x) - p(x-1)| + |p(y) - p(y-1)|, and its light, the sum of p, over all samples but those of the first row and column."""
     plane = plane.astype(np.float32)
-    change = np.zeros_like(plane)
+    change, light = np.zeros_like(plane), np.zeros_like(plane)
     change[1:, 1:] = np.abs(plane[1:, 1:] - plane[1:, :-1]) + np.abs(plane[1:, 1:] - plane[:-1, 1:])
+    light[1:, 1:] = plane[1:, 1:]
     rows, columns = -(-plane.shape[0] // BLOCK), -(-plane.shape[1] // BLOCK)
-    framed = np.pad(change, [(0, rows * BLOCK - plane.shape[0]), (0, columns * BLOCK - plane.shape[1])])
-    return framed.reshape(rows, BLOCK, columns, BLOCK).sum((1, 3))
+    room = [(0, 0), (0, rows * BLOCK - plane.shape[0]), (0, columns * BLOCK - plane.shape[1])]
+    return np.pad(np.stack([change, light]), room).reshape(2, rows, BLOCK, columns, BLOCK).sum((2, 4))
 
 
-def restore_plane(wet: np.ndarray, gain: np.ndarray, original: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    """Give the strokes back the sharpness that carrying and blending took, and mix with the camera's picture.
+def restore_plane(
+    wet: np.ndarray, gain: np.ndarray, lift: np.ndarray, original: np.ndarray, strength: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the strokes back what carrying and averaging took, light and sharpness, and mix with the camera's picture.
 
-    `wet` as in `blend_plane`; `gain` float32 [h, w] >= 0 for each block of BLOCK x BLOCK; `original` uint8 [H, W].
+    `wet` as in `blend_plane`; `gain` >= 0 and `lift` in codes, float32 [h, w], for each block of BLOCK x BLOCK samples,
+    interpolated between them; `original` uint8 [H, W].
 
-        wet' = wet + gain * (wet - mean of its 3 x 3 neighbourhood)
+        wet' = wet + lift + gain * (wet - mean of its 3 x 3 neighbourhood)
         painted = original + strength * (wet' - original)
 
     Returns the next wet plane, padded, and the painted plane uint8 [H, W].
@@ -127,8 +129,10 @@ def restore_plane(wet: np.ndarray, gain: np.ndarray, original: np.ndarray, stren
     around = sum(
         wet[BORDER + j : BORDER + j + height, BORDER + i : BORDER + i + width] for j in (-1, 0, 1) for i in (-1, 0, 1)
     )
-    sharp = np.clip(inside + stretch(gain, BLOCK, (height, width)) * (inside - around / 9), 0, 255)
-    return pad_wet(sharp), mix_plane(sharp, original, strength)
+    shape = (height, width)
+    sharp = inside + stretch(lift, BLOCK, shape) + stretch(gain, BLOCK, shape) * (inside - around / 9)
+    restored = np.clip(sharp, 0, 255)
+    return pad_wet(restored), mix_plane(restored, original, strength)
 
 
 def mix_plane(painted: np.ndarray, original: np.ndarray, strength: float) -> np.ndarray:
@@ -154,22 +158,25 @@ def motion_field(
     backward: np.ndarray,
     forward: np.ndarray,
     scale: int,
+    still: float,
+    slack: float,
+    sure: float,
+    unsure: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is known of the motion behind each cell: where it was, how sure that is, and how its light changed.
+    """What is known of the motion behind each cell: where it was, and how sure that is.
 
     `small`, `previous` uint8 [h, w], the luma of this frame and of the one before; `backward` float32 [h, w, 2], for each
     cell of `small` the way to its place in `previous`, `forward` the other way round, both in cells.
 
-    A cell stands still if it moves less than STILL luma pixels and not moving explains its luma as well (within STILL_ERROR
+    A cell stands still if it moves less than `still` luma pixels and not moving explains its luma as well (within `slack`
     codes): its paint is then copied, not resampled. Confidence is the product of what is left of 1 after
-      - the luma's residual d, from 1 at |d| <= SURE to 0 at |d| >= UNSURE codes,
+      - the luma's residual d, from 1 at |d| <= `sure` to 0 at |d| >= `unsure` codes,
       - the round trip: 0 where |b + f(x + b)|^2 > 0.01 (|b|^2 + |f|^2) + 0.5 (Sundaram et al. 2010),
       - motion boundaries: 0 where |grad b_x|^2 + |grad b_y|^2 > 0.01 |b|^2 + 0.02, the gradient in central differences
         (the form of Ruder et al. 2016; their constant 0.002 is for flow of full size),
       - places that come from outside of the picture: 0.
 
-    Returns (field float32 [4, h, w], residual float32 [h, w]): motion x, y in luma pixels of full size, confidence, and d
-    where the confidence is not 0, else 0.
+    Returns (field float32 [3, h, w], residual float32 [h, w]): motion x, y in luma pixels of full size, confidence; and d.
     """
     height, width = small.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -177,25 +184,24 @@ def motion_field(
     bx, by = backward[..., 0], backward[..., 1]
     px, py = np.clip(x + bx, 0, width - 1), np.clip(y + by, 0, height - 1)
     moved = small.astype(np.float32) - bilinear(previous, px, py)
-    still = (bx * bx + by * by < (STILL / scale) ** 2) & (np.abs(unmoved) <= np.abs(moved) + STILL_ERROR)
-    residual = np.where(still, unmoved, moved)
-    confidence = np.clip((UNSURE - np.abs(residual)) / (UNSURE - SURE), 0, 1)
+    rests = (bx * bx + by * by < (still / scale) ** 2) & (np.abs(unmoved) <= np.abs(moved) + slack)
+    residual = np.where(rests, unmoved, moved)
+    confidence = np.clip((unsure - np.abs(residual)) / (unsure - sure), 0, 1)
     back = bilinear(forward, px, py)
     trip = (bx + back[..., 0]) ** 2 + (by + back[..., 1]) ** 2
     length = bx * bx + by * by
-    confidence[~still & (trip > 0.01 * (length + (back**2).sum(2)) + 0.5)] = 0
+    confidence[~rests & (trip > 0.01 * (length + (back**2).sum(2)) + 0.5)] = 0
     left, right = np.maximum(np.arange(width) - 1, 0), np.minimum(np.arange(width) + 1, width - 1)
     above, below = np.maximum(np.arange(height) - 1, 0), np.minimum(np.arange(height) + 1, height - 1)
     across, down = (backward[:, right] - backward[:, left]) / 2, (backward[below] - backward[above]) / 2
-    confidence[~still & ((across**2).sum(2) + (down**2).sum(2) > 0.01 * length + 0.02)] = 0
+    confidence[~rests & ((across**2).sum(2) + (down**2).sum(2) > 0.01 * length + 0.02)] = 0
     outside = (x + bx < 0) | (x + bx > width - 1) | (y + by < 0) | (y + by > height - 1)
-    confidence[~still & outside] = 0
+    confidence[~rests & outside] = 0
     field = np.stack(
         [
-            np.where(still, 0, bx * scale),
-            np.where(still, 0, by * scale),
+            np.where(rests, 0, bx * scale),
+            np.where(rests, 0, by * scale),
             confidence,
-            np.where(confidence > 0, residual, 0),
         ]
     )
     return field.astype(np.float32), residual.astype(np.float32)

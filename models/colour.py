@@ -42,9 +42,7 @@ def tile_transform(encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
     for plane in range(2):
         for other in range(2):
             for block in range(4):
-                matrix[_LUMA + 4 * plane + block, _LUMA + 4 * other + block] = (
-                    between[1 + plane, 1 + other] * chroma_gain
-                )
+                matrix[_LUMA + 4 * plane + block, _LUMA + 4 * other + block] = between[1 + plane, 1 + other] * chroma_gain
     offset = np.zeros(_CHANNELS)
     if not encoding.full_range:
         offset[:_LUMA] = 128 * (luma_gain - 1) / 255 - 16 * luma_gain / 255

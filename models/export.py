@@ -96,9 +96,7 @@ class _Graph:
             axis=0,
         )
         bias = self.constant(f"{name}.bias", layer.bias)
-        return self.node(
-            "Conv", [x, weight, bias], f"{name}.sum", kernel_shape=[3, 3], pads=[1] * 4, strides=[stride] * 2
-        )
+        return self.node("Conv", [x, weight, bias], f"{name}.sum", kernel_shape=[3, 3], pads=[1] * 4, strides=[stride] * 2)
 
     def activation(self, x: str, name: str) -> str:
         return self.quantised(self.node("Relu", [x], f"{name}.relu"), name, self.painter.ranges[name] / 255)

@@ -86,5 +86,7 @@ class Library:
                 if f"{layer}.range" in tensors:
                     ranges[layer] = float(tensors[f"{layer}.range"][row])
         except (KeyError, IndexError, ValueError) as error:
-            raise LibraryError(f"{self.folder / 'fast.safetensors'} does not fit its manifest; reinstall allaprima") from error
+            raise LibraryError(
+                f"{self.folder / 'fast.safetensors'} does not fit its manifest; reinstall allaprima"
+            ) from error
         return Painter(layers, ranges)

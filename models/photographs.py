@@ -49,7 +49,7 @@ class Photographs:
 
     def _crop(self, side: int) -> np.ndarray:
         picture = self.pictures[self.random.integers(len(self.pictures))]
-        factor = side * self.random.uniform(1.0, 2.0) / min(picture.shape[:2])
+        factor = side * self.random.uniform(1.0, 3.0) / min(picture.shape[:2])
         part = min(int(np.ceil(side / factor)), *picture.shape[:2])
         y = self.random.integers(picture.shape[0] - part + 1)
         x = self.random.integers(picture.shape[1] - part + 1)

@@ -1,0 +1,35 @@
+"""Pictures for tests, made by code: textures whose motion is exact, and frames around them."""
+
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+
+from engine.frame import Frame
+
+
+def texture(width: int, height: int, seed: int = 0, smooth: float = 2.0) -> np.ndarray:
+    """Smooth random luma uint8 [height, width] that spans 16..235."""
+    noise = np.random.default_rng(seed).random((height, width)).astype(np.float32)
+    blurred = cv2.GaussianBlur(noise, (0, 0), smooth)
+    low, high = float(blurred.min()), float(blurred.max())
+    return (16 + (blurred - low) / (high - low) * 219).astype(np.uint8)
+
+
+def frame_of(luma: np.ndarray, index: int = 0, chroma: int = 128, rate: int = 25) -> Frame:
+    """A frame with this luma and even chroma."""
+    picture = av.VideoFrame(luma.shape[1], luma.shape[0], "yuv420p")
+    frame = Frame(picture, index, Fraction(1, rate), index, 0.0)
+    frame.planes[0][:] = luma
+    frame.planes[1][:] = frame.planes[2][:] = chroma
+    return frame
+
+
+def panned(width: int, height: int, count: int, step: tuple[int, int] = (3, 2), seed: int = 0) -> list[np.ndarray]:
+    """Views uint8 [height, width] of one texture; from each to the next the window moves by `step` (x, y) pixels.
+
+    What is at p in a view was at p + step in the view before... seen from the window: the content moves by -step.
+    """
+    wide = texture(width + step[0] * count, height + step[1] * count, seed)
+    return [wide[step[1] * i : step[1] * i + height, step[0] * i : step[0] * i + width].copy() for i in range(count)]

@@ -1,0 +1,137 @@
+"""Every kernel that runs in production equals its NumPy reference."""
+
+import numpy as np
+import pytest
+
+from kernels import cpu, reference
+from kernels.layout import BLOCK, BORDER, tile_grid
+
+SIZES = [(1, 1), (2, 3), (37, 21), (64, 48), (323, 181)]
+f32 = np.float32
+
+
+def planes_of(width: int, height: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    shapes = [(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]
+    return tuple(random.integers(0, 256, shape).astype(np.uint8) for shape in shapes)
+
+
+def field_of(rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    """Motion with still islands in it, confidence in [0, 1]."""
+    random = np.random.default_rng(seed)
+    field = random.normal(0, 3, (3, rows, columns)).astype(f32)
+    field[2] = random.random((rows, columns))
+    field[:2, rows // 3 : rows // 2 + 1, columns // 4 : columns // 2 + 1] = 0
+    return field
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_packing_equals_the_reference(width, height):
+    planes = planes_of(width, height)
+    tiles = np.zeros((*tile_grid(width, height), 24), np.uint8)
+    cpu.pack_tiles(*planes, tiles)
+    np.testing.assert_array_equal(tiles, reference.pack_tiles(*planes))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_unpacking_gives_back_what_was_packed(width, height):
+    planes = planes_of(width, height)
+    tiles = reference.pack_tiles(*planes)
+    for plane, side, channel in zip(planes, (4, 2, 2), (0, 16, 20), strict=True):
+        np.testing.assert_array_equal(reference.unpack_plane(tiles, channel, side, plane.shape), plane)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize(("side", "channel", "smooth"), [(4, 0, True), (2, 16, False), (2, 20, True)])
+def test_blending_equals_the_reference(scale, fresh, side, channel, smooth):
+    luma, cb, cr = planes_of(123, 61)
+    plane = {0: luma, 16: cb, 20: cr}[channel]
+    height, width = plane.shape
+    tiles = reference.pack_tiles(luma, cb, cr)
+    wet = reference.pad_wet(planes_of(width, height, seed=5)[0])
+    field = field_of(-(-height // scale), -(-width // scale))
+    found = np.zeros_like(wet)
+    used = side if fresh else 0
+    cpu.blend_plane(wet, field, scale, f32(0.5), smooth, tiles, channel, used, height, width, f32(0.8), found)
+    expected = reference.blend_plane(wet, field, scale, 0.5, smooth, plane if fresh else None, plane.shape, 0.8)
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_paint_that_stands_still_is_copied_exactly():
+    wet = reference.pad_wet(planes_of(64, 40)[0])
+    field = np.zeros((3, 10, 16), f32)
+    field[2] = 1
+    found = np.zeros_like(wet)
+    nothing = np.zeros((1, 1, 24), np.uint8)
+    cpu.blend_plane(wet, field, 4, f32(1), True, nothing, 0, 0, 40, 64, f32(1), found)
+    np.testing.assert_array_equal(found, wet)
+
+
+def test_paint_carried_by_whole_pixels_is_shifted_exactly():
+    wet = reference.pad_wet(planes_of(64, 40)[0])
+    field = np.zeros((3, 10, 16), f32)
+    field[0], field[1] = 3, -2
+    found = np.zeros_like(wet)
+    nothing = np.zeros((1, 1, 24), np.uint8)
+    cpu.blend_plane(wet, field, 4, f32(1), True, nothing, 0, 0, 40, 64, f32(1), found)
+    inside = found[BORDER + 2 : BORDER + 40, BORDER : BORDER + 61]
+    np.testing.assert_allclose(inside, wet[BORDER : BORDER + 38, BORDER + 3 : BORDER + 64], atol=1e-3)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_restoring_detail_equals_the_reference(width, height):
+    luma = planes_of(width, height)[0]
+    wet = reference.pad_wet(planes_of(width, height, seed=3)[0])
+    gain = np.random.default_rng(1).random((-(-height // BLOCK), -(-width // BLOCK))).astype(f32)
+    lift = 10 * gain[::-1, ::-1] - 5
+    found, painted = np.zeros_like(wet), np.zeros_like(luma)
+    cpu.restore_plane(wet, gain, lift, luma, f32(0.7), found, painted)
+    wet_expected, painted_expected = reference.restore_plane(wet, gain, lift, luma, 0.7)
+    np.testing.assert_allclose(found, wet_expected, atol=1e-3)
+    assert np.abs(painted.astype(int) - painted_expected).max() <= 1
+
+
+def test_mixing_equals_the_reference():
+    luma = planes_of(37, 21)[0]
+    wet = reference.pad_wet(planes_of(37, 21, seed=2)[0])
+    painted = np.zeros_like(luma)
+    cpu.mix_plane(wet, luma, f32(0.3), painted)
+    inside = wet[BORDER:-BORDER, BORDER:-BORDER]
+    assert np.abs(painted.astype(int) - reference.mix_plane(inside, luma, 0.3)).max() <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_measures_of_blocks_equal_the_reference(width, height):
+    planes = planes_of(width, height)
+    expected = reference.measure(planes[0])
+    found = np.ones_like(expected)
+    cpu.measure_wet(reference.pad_wet(planes[0]), height, width, found)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    cpu.measure_tiles(reference.pack_tiles(*planes), height, width, found)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_motion_field_equals_the_reference(scale):
+    random = np.random.default_rng(0)
+    shape = (45, 80)
+    small, previous = (random.integers(80, 120, shape).astype(np.uint8) for _ in range(2))
+    backward = np.repeat(np.repeat(random.normal(0, 1.0, (9, 16, 2)), 5, 0), 5, 1).astype(f32)
+    forward = -backward + random.normal(0, 0.4, (*shape, 2)).astype(f32)
+    field, residual = np.zeros((3, *shape), f32), np.zeros(shape, f32)
+    limits = (f32(0.4), f32(1), f32(6), f32(20))
+    cpu.motion_field(small, previous, backward, forward, scale, *limits, field, residual)
+    expected, residual_expected = reference.motion_field(small, previous, backward, forward, scale, *limits)
+    assert 0.05 < (expected[2] > 0).mean() < 0.95  # both outcomes occur
+    assert 0 < (expected[0] == 0).mean() < 1
+    np.testing.assert_allclose(field, expected, atol=1e-3)
+    np.testing.assert_allclose(residual, residual_expected, atol=1e-3)
+
+
+def test_discount_equals_the_reference():
+    field = field_of(20, 30)
+    stale = np.random.default_rng(2).random((20, 30)).astype(f32)
+    expected = reference.discount(field, 4, stale)
+    cpu.discount(field, 4, stale)
+    np.testing.assert_allclose(field[2], expected, atol=1e-4)

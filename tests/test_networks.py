@@ -1,0 +1,142 @@
+"""The shipped network: one exported model, the same picture on every backend, right colours, safe to load."""
+
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from scenes import texture
+
+from engine.errors import StylizerError, UsageError
+from engine.stylizers import BACKENDS, open_stylizer
+from kernels import cpu, reference
+from models.colour import Encoding, tile_transform
+from models.export import to_onnx
+from models.library import Library, shipped
+
+SIZE = (128, 96)
+BT601_LIMITED = Encoding((0.299, 0.114), full_range=False)
+
+
+def picture(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    width, height = SIZE
+    chroma = [texture(width // 2, height // 2, seed + i, smooth=6) for i in (1, 2)]
+    return texture(width, height, seed, smooth=4), *chroma
+
+
+def painted(backend: str, planes: tuple[np.ndarray, ...], encoding: Encoding = BT601_LIMITED) -> np.ndarray:
+    stylizer = open_stylizer("starry-night", SIZE, encoding, backend).stylizer
+    cpu.pack_tiles(*planes, stylizer.input())
+    stylizer.submit()
+    return stylizer.collect().copy()
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return 10 * np.log10(255**2 / max(np.square(a.astype(float) - b).mean(), 1e-9))
+
+
+def test_there_are_at_least_six_styles_and_each_states_its_painting_and_rights():
+    styles = Library(shipped()).styles
+    assert len({style.name for style in styles}) >= 6
+    for style in styles:
+        assert all((style.title, style.artist, style.year, "public domain" in style.rights))
+
+
+@pytest.mark.parametrize("name", [style.name for style in Library(shipped()).styles])
+def test_every_style_exports_to_a_valid_model(name):
+    model = to_onnx(Library(shipped()).painter(name), BT601_LIMITED)
+    onnx.checker.check_model(model, full_check=True)
+    weights = [c for c in model.graph.initializer if c.name.endswith("weight.codes")]
+    assert len(weights) == 13
+    assert all(c.data_type == onnx.TensorProto.INT8 for c in weights)
+
+
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "torch"])
+def test_eight_bits_paint_what_floats_paint(backend):
+    pytest.importorskip("torch")
+    assert psnr(painted(backend, picture()), painted("torch", picture())) > 35
+
+
+def test_it_paints_rather_than_copies():
+    planes = picture()
+    fresh = reference.unpack_plane(painted("openvino", planes), 0, 4, planes[0].shape)
+    assert psnr(fresh, planes[0]) < 20
+    assert fresh.std() > 10
+
+
+def test_frames_come_out_in_the_order_they_went_in():
+    one_by_one = [painted("openvino", picture(seed)) for seed in range(4)]
+    stylizer = open_stylizer("starry-night", SIZE, BT601_LIMITED, "openvino", depth=2).stylizer
+    found = []
+    for seed in range(4):
+        cpu.pack_tiles(*picture(seed), stylizer.input())
+        stylizer.submit()
+        if seed:
+            found.append(stylizer.collect().copy())
+    found.append(stylizer.collect().copy())
+    for got, expected in zip(found, one_by_one, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    "encoding", [Encoding(), BT601_LIMITED, Encoding(full_range=False), Encoding((0.2627, 0.0593), False)]
+)
+def test_the_colour_matrix_is_folded_in_without_changing_the_picture(encoding):
+    """The same scene, written down in another encoding, comes out as the same painting in that encoding."""
+    matrix, offset = tile_transform(encoding)
+    canonical = reference.pack_tiles(*(plane // 2 + 64 for plane in picture()))  # colours that all encodings hold
+    codes = (canonical.astype(float) - 128) / 255
+    encoded = np.clip(np.rint((codes - offset) @ np.linalg.inv(matrix).T * 255 + 128), 0, 255).astype(np.uint8)
+    results = []
+    for tiles, chosen in ((canonical, Encoding()), (encoded, encoding)):
+        stylizer = open_stylizer("great-wave", SIZE, chosen, "openvino").stylizer
+        stylizer.input()[:] = tiles
+        stylizer.submit()
+        results.append(stylizer.collect().astype(float))
+    back = (((results[1] - 128) / 255) @ matrix.T + offset) * 255 + 128
+    assert psnr(np.clip(back, 0, 255), results[0]) > 30
+
+
+def test_limited_range_white_and_black_are_full_range_white_and_black():
+    matrix, offset = tile_transform(BT601_LIMITED)
+    for code, expected in ((16, 0), (235, 255)):
+        tile = np.array([code] * 16 + [128] * 8)
+        np.testing.assert_allclose((matrix @ ((tile - 128) / 255) + offset)[:16] * 255 + 128, expected, atol=1e-9)
+
+
+def test_an_unknown_style_or_backend_is_refused_with_the_names_there_are():
+    with pytest.raises(UsageError, match="starry-night"):
+        open_stylizer("mona-lisa", SIZE, Encoding())
+    with pytest.raises(UsageError, match="openvino"):
+        open_stylizer("starry-night", SIZE, Encoding(), backend="abacus")
+
+
+def test_a_fall_back_says_what_was_preferred_and_why(monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setitem(BACKENDS, "openvino", ("nowhere:Nothing", "openvino"))
+    facts = open_stylizer("starry-night", SIZE, Encoding()).facts
+    assert facts.backend == "onnxruntime"
+    assert facts.fallbacks == ["openvino is not installed (pip install 'openvino')"]
+    with pytest.raises(StylizerError, match="not installed"):
+        open_stylizer("starry-night", SIZE, Encoding(), backend="openvino")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "manifest", "other"])
+def test_damaged_weights_are_one_clear_error(tmp_path, damage):
+    shutil.copytree(shipped(), tmp_path, dirs_exist_ok=True)
+    weights = tmp_path / "fast.safetensors"
+    if damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:5000])
+    elif damage == "empty":
+        weights.write_bytes(b"")
+    elif damage == "missing":
+        weights.unlink()
+    elif damage == "manifest":
+        (tmp_path / "styles.json").write_text("{not json")
+    else:
+        entries = json.loads((tmp_path / "styles.json").read_text())
+        (tmp_path / "styles.json").write_text(json.dumps([*entries, {**entries[-1], "name": "one-more"}]))
+    style = "one-more" if damage == "other" else "starry-night"
+    with pytest.raises(StylizerError, match="reinstall"):
+        open_stylizer(style, SIZE, Encoding(), library=Library(tmp_path))
