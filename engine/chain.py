@@ -19,7 +19,7 @@ class Chain:
 
     stylizer: Stylizer
     report: Report
-    flow: flow.FlowState
+    motion: flow.FlowState
     wet: temporal.Wet
     waiting: deque[tuple[Frame, flow.Motion, bool]] = field(default_factory=deque)
 
@@ -39,7 +39,7 @@ class Chain:
         if fresh:
             self._submit(frame)
         with stages["flow"].timed():
-            motion = flow.step(self.flow, frame.planes[0])
+            motion = flow.step(self.motion, frame.planes[0])
         self.report.cuts += motion.cut
         if motion.cut and not fresh:
             self._submit(frame)

@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     command("doctor", _doctor, "what is there, what is not, and what to install for it")
     bench = command("bench", _bench, "measure the whole chain on this machine")
     bench.add_argument("--json", type=Path, metavar="FILE")
-    bench.add_argument("--quick", action="store_true", help="fewer frames, no yardstick")
+    bench.add_argument("--quick", action="store_true", help="shorter runs, no yardstick, no memory")
+    bench.add_argument("--frames", type=int, default=2000, help="frames over which memory is watched (default 2000)")
     return parser
 
 
@@ -106,7 +107,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from benchmarks.chain import bench
 
-    return bench(options.json, options.quick)
+    return bench(options.json, options.quick, options.frames)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -60,17 +60,20 @@ class FlowState:
         cells = (-(-height // scale), -(-width // scale))
         return cls(
             scale,
-            *(np.zeros(cells, np.uint8) for _ in range(2)),
-            *(np.zeros((*cells, 2), np.float32) for _ in range(2)),
-            *(np.zeros(cells, np.float32) for _ in range(2)),
-            [np.zeros((3, *cells), np.float32) for _ in range(ring)],
-            (_inverse_search(finest=1), _inverse_search(finest=2)),
+            small=np.zeros(cells, np.uint8),
+            previous=np.zeros(cells, np.uint8),
+            backward=np.zeros((*cells, 2), np.float32),
+            forward=np.zeros((*cells, 2), np.float32),
+            residual=np.zeros(cells, np.float32),
+            scratch=np.zeros(cells, np.float32),
+            fields=[np.zeros((3, *cells), np.float32) for _ in range(ring)],
+            searches=(_inverse_search(finest=1), _inverse_search(finest=2)),
         )
 
 
 def _inverse_search(finest: int) -> cv2.DISOpticalFlow:
     """Dense inverse search (Kroeger et al. 2016), down to 1/2**finest of the cells."""
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     search.setFinestScale(finest)
     return search
 

@@ -17,7 +17,7 @@ from engine.chain import Chain
 from engine.controls import Controls
 from engine.errors import SinkClosed
 from engine.frame import Frame
-from engine.report import Report
+from engine.report import Durations, Report
 from engine.sinks import Sink
 from engine.sources import Source
 from engine.stylizers import Stylizer
@@ -33,12 +33,14 @@ class _Reader(threading.Thread):
         self.source, self.report = source, report
         self.items: queue.Queue[Frame | av.Packet] = queue.Queue(0 if source.info.live else _AHEAD)
         self.newest: Frame | None = None
+        self.arrivals = Durations()  # milliseconds from frame to frame
         self.error: Exception | None = None
         self.changed = threading.Condition()
         self.stopped = False
 
     def run(self) -> None:
         try:
+            before = None
             decoding = time.perf_counter()
             for item in self.source:
                 if self.stopped:
@@ -47,6 +49,9 @@ class _Reader(threading.Thread):
                     self.report.read += 1
                     if not self.source.info.live:
                         self.report.stages["decode"].add((time.perf_counter() - decoding) * 1e3)
+                    elif before is not None:
+                        self.arrivals.add((item.captured - before) * 1e3)
+                    before = item.captured
                 self._offer(item)
                 decoding = time.perf_counter()
         except Exception as error:
@@ -166,9 +171,8 @@ class Pipeline:
                 writer.finish()
             reader.join(5)
             self.report.ended = time.perf_counter()
-            for part in (self.source, *self.sinks):
-                for note in part.notes:
-                    self.report.note(note)
+            for note in [*self.source.notes, *(note for sink in self.sinks for note in sink.notes)]:
+                self.report.note(note)
         for error in (reader.error, *(writer.error for writer in writers)):
             if error is not None and not isinstance(error, SinkClosed):
                 raise error
@@ -191,8 +195,11 @@ class Pipeline:
             chain.begin(item, fresh)
             if live or chain.full:
                 self._deliver(chain, writers)
-            if live:
-                pace = max(self.cadence, self._live_cadence(pace))
+            if live and reader.arrivals.count:
+                stages = self.report.stages
+                rest = sum(stages[name].recent for name in ("pack", "flow", "temporal"))
+                affordable = pacing.cadence(reader.arrivals.recent, stages["network"].recent, rest, pace)
+                pace = max(self.cadence, affordable)
         while chain.waiting:
             self._deliver(chain, writers)
 
@@ -202,11 +209,3 @@ class Pipeline:
             writer.give(painted)
         self.report.written += 1
         self.progress(self.report)
-
-    def _live_cadence(self, current: int) -> int:
-        rate = self.source.info.rate
-        if not rate:
-            return current
-        stages = self.report.stages
-        rest = sum(stages[name].recent for name in ("pack", "flow", "temporal"))
-        return pacing.cadence(1e3 / float(rate), stages["network"].recent, rest, current)

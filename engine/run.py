@@ -29,9 +29,12 @@ def run(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], 
     _refuse_same_file(source_uri, sink_uris)
     size = parse_size(options.size) if options.size else None
     with contextlib.closing(open_source(source_uri, size)) as source:
-        report = _paint(options, PacedSource(source) if live and not source.info.live else source, sink_uris, controls)
+        played: Source = PacedSource(source) if live and not source.info.live else source
+        report = _paint(options, played, sink_uris, controls)
     for note in report.notes:
         _say(note)
+    if report.written and not report.interrupted:
+        _say(f"{report.written} frames at {report.rate:.1f} fps into {', '.join(sink_uris)}")
     if options.report:
         _save(report, options.report)
     if report.interrupted:
@@ -51,8 +54,8 @@ def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str]
         _say(f"{line}; {painting.facts.backend} paints instead")
     sinks: list[Sink] = []
     try:
-        for uri in sink_uris:
-            sinks.append(open_sink(uri, info, Encoding(options.codec, options.quality, options.preset)))
+        encoding = Encoding(options.codec, options.quality, options.preset)
+        sinks.extend(open_sink(uri, info, encoding) for uri in sink_uris)
         with progress_of(info) as show:
             pipeline = Pipeline(source, painting.stylizer, sinks, report, lambda: controls, show)
             with _politely_interrupted(pipeline):

@@ -48,8 +48,15 @@ class Wet:
 
         stale = np.zeros((-(-height // scale), -(-width // scale)), np.float32)
         blocks = (-(-height // BLOCK), -(-width // BLOCK))
-        measures = [np.zeros((2, *blocks), np.float32) for _ in range(2)]
-        return cls(planes(), planes(), stale, *measures, *(np.zeros(blocks, np.float32) for _ in range(2)))
+        return cls(
+            planes(),
+            planes(),
+            stale,
+            fresh=np.zeros((2, *blocks), np.float32),
+            blended=np.zeros((2, *blocks), np.float32),
+            gain=np.zeros(blocks, np.float32),
+            lift=np.zeros(blocks, np.float32),
+        )
 
 
 def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, controls: Controls) -> Frame:

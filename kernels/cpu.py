@@ -3,6 +3,8 @@
 Meaning, shapes and formulas are those of `kernels.reference`; this file only says how they are made fast.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -12,8 +14,8 @@ _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.flo
 _MINUS_HALF, _THREE_HALVES, _FIVE_HALVES = np.float32(-0.5), np.float32(1.5), np.float32(2.5)
 _WHITE = np.float32(255)
 # inlined, the compiler sees that a function's buffers do not overlap, and keeps its vectors
-_inlined = {"nogil": True, "fastmath": True, "error_model": "numpy", "inline": "always"}
-_fast = {"cache": True, "nogil": True, "fastmath": True, "error_model": "numpy"}
+_inlined: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy", "inline": "always"}
+_fast: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": True, "error_model": "numpy"}
 
 
 @njit(**_fast)

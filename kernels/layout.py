@@ -14,4 +14,5 @@ BLOCK = 32  # luma pixels on the side of the blocks in which detail is measured 
 
 def tile_grid(width: int, height: int) -> tuple[int, int]:
     """Rows and columns of tiles for a picture: margin on every side, both even, as the network's stride needs."""
-    return tuple(-(-(side + 2 * MARGIN) // (2 * TILE)) * 2 for side in (height, width))
+    rows, columns = (-(-(side + 2 * MARGIN) // (2 * TILE)) * 2 for side in (height, width))
+    return rows, columns

@@ -100,8 +100,10 @@ def blend_plane(
 
 
 def measure(plane: np.ndarray) -> np.ndarray:
-    """What each block of BLOCK x BLOCK samples of a plane [H, W] holds, float32 [2, h, w]: its detail, which is the sum of
-    |p(x) - p(x-1)| + |p(y) - p(y-1)|, and its light, the sum of p, over all samples but those of the first row and column."""
+    """What each block of BLOCK x BLOCK samples of a plane [H, W] holds: its detail and its light, float32 [2, h, w].
+
+    Detail is the sum of |p(x) - p(x-1)| + |p(y) - p(y-1)|, light the sum of p; the first row and column are left out.
+    """
     plane = plane.astype(np.float32)
     change, light = np.zeros_like(plane), np.zeros_like(plane)
     change[1:, 1:] = np.abs(plane[1:, 1:] - plane[1:, :-1]) + np.abs(plane[1:, 1:] - plane[:-1, 1:])

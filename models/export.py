@@ -68,7 +68,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def constant(self, name: str, value: np.ndarray) -> str:
+    def constant(self, name: str, value: np.ndarray | np.generic) -> str:
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 

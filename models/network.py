@@ -49,6 +49,9 @@ class StyledConvolution(nn.Module):
     flicker that global statistics cause, and the whole layer folds into one convolution.
     """
 
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self, inputs: int, outputs: int, stride: int, styles: int, normalised: bool = True):
         super().__init__()
         self.weight = nn.Parameter(nn.init.kaiming_normal_(torch.empty(outputs, inputs, 3, 3)))
@@ -87,15 +90,14 @@ class Generator(nn.Module):
     def __init__(self, styles: int, shape: Shape = FAST):
         super().__init__()
         self.shape = shape
-        self.layers = nn.ModuleDict(
-            {n: StyledConvolution(i, o, s, styles, normalised=n != "leave") for n, i, o, s in shape.layers()}
-        )
+        self.styled = {n: StyledConvolution(i, o, s, styles, normalised=n != "leave") for n, i, o, s in shape.layers()}
+        self.layers = nn.ModuleDict(self.styled)
         with torch.no_grad():
-            self.layers["leave"].weight *= 0.1  # begin near grey
+            self.styled["leave"].weight.mul_(0.1)  # begin near grey
 
     def fix_statistics(self) -> None:
         """Stop normalising by the picture's own statistics; from now on use each style's running ones."""
-        for layer in self.layers.values():
+        for layer in self.styled.values():
             layer.fixed = True
 
     def forward(self, tiles: Tensor, style: Tensor, watch: Callable[[str, Tensor], None] | None = None) -> Tensor:
@@ -107,7 +109,7 @@ class Generator(nn.Module):
                 watch(name, activation)
             return activation
 
-        layers = self.layers
+        layers = self.styled
         entered = activate("enter", layers["enter"](tiles, style))
         x = activate("down", layers["down"](entered, style))
         for i in range(self.shape.blocks):

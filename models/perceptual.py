@@ -16,6 +16,8 @@ _DEPTHS = ((1, 2), (2, 2), (3, 4))
 class Vgg19(nn.Module):
     """VGG-19 up to relu3_4, frozen. Weights: a safetensors file with `convX_Y.weight` and `.bias`, OIHW."""
 
+    mean: Tensor
+
     def __init__(self, weights: Path):
         super().__init__()
         tensors = load_file(weights)
@@ -24,7 +26,7 @@ class Vgg19(nn.Module):
             for kind in ("weight", "bias"):
                 self.register_buffer(f"{kind}{name}", tensors[f"conv{name}.{kind}"].float())
         self.register_buffer("mean", torch.tensor([123.68, 116.779, 103.939]).view(1, 3, 1, 1))
-        self.requires_grad_(False).to(memory_format=torch.channels_last)
+        self.requires_grad_(False)
 
     def forward(self, rgb: Tensor, last: str = "relu3_4") -> dict[str, Tensor]:
         """Features of R'G'B' float [N, 3, H, W] in [0, 1], by layer name up to `last`."""

@@ -54,7 +54,7 @@ def publish(checkpoint: Path, styles: Path, content: Path, out: Path, photograph
     generator, stems = load(checkpoint)
     manifest = {Path(entry["file"]).stem: entry for entry in json.loads((styles / "styles.json").read_text())}
     tensors: dict[str, np.ndarray] = {}
-    for name, layer in generator.layers.items():
+    for name, layer in generator.styled.items():
         rows = [layer.folded(style) for style in range(len(stems))]
         gain = (layer.scale * torch.rsqrt(layer.variance + 1e-5)).detach()
         tensors[f"{name}.gain"] = gain.numpy().astype(np.float32)

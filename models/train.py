@@ -100,7 +100,7 @@ def train(options: argparse.Namespace) -> None:
     vgg = vgg.to(torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         style_loss = StyleLoss(vgg, pictures)
-    generator = Generator(len(names), FAST).to(memory_format=torch.channels_last)
+    generator = Generator(len(names), FAST)
     optimiser = torch.optim.Adam(generator.parameters(), options.rate, betas=(0.9, 0.99))
     start = 0
     if options.resume and options.out.exists():
@@ -116,7 +116,7 @@ def train(options: argparse.Namespace) -> None:
         for group in optimiser.param_groups:
             group["lr"] = options.rate * min(1.0, (iteration + 1) / 50) * min(1.0, remaining / 0.4 + 0.02)
         scene = photographs.batch(options.batch, options.size, SHIFT)
-        shift = tuple(int(v) for v in torch.randint(0, SHIFT + 1, (2,)))
+        shift = int(torch.randint(0, SHIFT + 1, ())), int(torch.randint(0, SHIFT + 1, ()))
         first, second = scene, degrade(scene[..., shift[0] :, shift[1] :])
         first, second = first[..., : options.size, : options.size], second[..., : options.size, : options.size]
         style = torch.randint(0, len(names), (options.batch,))

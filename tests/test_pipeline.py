@@ -1,0 +1,192 @@
+"""The conductor: offline nothing is lost, live the newest frame counts, errors and the end come through cleanly."""
+
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scenes import frame_of, texture
+
+from engine.errors import SinkClosed, SinkError, SourceError
+from engine.frame import Frame, StreamInfo
+from engine.pipeline import Pipeline
+from engine.report import Report
+from kernels.layout import tile_grid
+
+SIZE = (64, 48)
+
+
+class ListSource:
+    """Gives prepared items; live, one every `interval` seconds."""
+
+    def __init__(self, items: list, live: bool = False, interval: float = 0.0, error: Exception | None = None):
+        self.info = StreamInfo(*SIZE, Fraction(1, 25), Fraction(25), live=live)
+        self.notes: list[str] = ["source note"]
+        self.items, self.interval, self.error = items, interval, error
+        self.closed = threading.Event()
+
+    def __iter__(self) -> Iterator:
+        for item in self.items:
+            if self.interval and self.closed.wait(self.interval):
+                return
+            if isinstance(item, Frame):
+                item.captured = time.perf_counter()
+            yield item
+        if self.error:
+            raise self.error
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class ListSink:
+    def __init__(self, delay: float = 0.0, fail_at: int | None = None, error: Exception | None = None):
+        self.items: list = []
+        self.notes: list[str] = []
+        self.delay, self.fail_at, self.error = delay, fail_at, error or SinkError("the disk is full")
+
+    def write(self, frame: Frame) -> None:
+        time.sleep(self.delay)
+        if len(self.items) == self.fail_at:
+            raise self.error
+        self.items.append(frame)
+
+    def copy(self, packet) -> None:
+        self.items.append(packet)
+
+
+class Inverter:
+    """A stylizer that paints the negative, as slowly as asked."""
+
+    version = device = precision = "test"
+
+    def __init__(self, depth: int = 1, delay: float = 0.0):
+        self.depth, self.delay = depth, delay
+        self.tiles = [np.zeros((*tile_grid(*SIZE), 24), np.uint8) for _ in range(depth + 1)]
+        self.submitted = self.collected = 0
+
+    def input(self) -> np.ndarray:
+        return self.tiles[self.submitted % len(self.tiles)]
+
+    def submit(self) -> None:
+        self.submitted += 1
+
+    def collect(self) -> np.ndarray:
+        time.sleep(self.delay)
+        tiles = self.tiles[self.collected % len(self.tiles)]
+        self.collected += 1
+        return 255 - tiles
+
+
+def film(count: int) -> list[Frame]:
+    """Frames of different scenes, so that every painting is just its own frame's."""
+    return [frame_of(texture(*SIZE, seed=i), index=i) for i in range(count)]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_offline_every_frame_arrives_once_in_order_and_painted(depth):
+    frames, sink, report = film(12), ListSink(), Report()
+    originals = [frame.planes[0].copy() for frame in frames]
+    Pipeline(ListSource(frames), Inverter(depth), [sink], report, cadence=1).run()
+    assert [frame.pts for frame in sink.items] == list(range(12))
+    np.testing.assert_array_equal(sink.items[0].planes[0], 255 - originals[0])
+    assert (report.read, report.written, report.dropped, report.carried) == (12, 12, 0, 0)
+
+
+def test_offline_a_slow_sink_loses_nothing():
+    sink = ListSink(delay=0.01)
+    Pipeline(ListSource(film(20)), Inverter(), [sink], Report()).run()
+    assert len(sink.items) == 20
+
+
+def test_packets_of_other_streams_pass_in_their_place():
+    frames = film(4)
+    sink = ListSink()
+    Pipeline(ListSource([frames[0], "sound 1", frames[1], "sound 2", *frames[2:]]), Inverter(), [sink], Report()).run()
+    assert [item for item in sink.items if isinstance(item, str)] == ["sound 1", "sound 2"]
+    assert len(sink.items) == 6
+
+
+def test_all_sinks_get_all_frames():
+    sinks = [ListSink(), ListSink()]
+    Pipeline(ListSource(film(5)), Inverter(), sinks, Report()).run()
+    assert [len(sink.items) for sink in sinks] == [5, 5]
+
+
+def test_live_a_slow_chain_drops_old_frames_and_the_delay_does_not_grow():
+    sink, report = ListSink(), Report()
+    source = ListSource(film(60), live=True, interval=0.005)
+    Pipeline(source, Inverter(delay=0.02), [sink], report).run()
+    assert report.dropped > 0
+    assert report.written + report.dropped == 60
+    assert report.latency.percentile(99) < 150
+    assert [frame.pts for frame in sink.items] == sorted({frame.pts for frame in sink.items})
+
+
+def test_live_the_network_rests_on_frames_that_it_has_no_time_for():
+    still = texture(*SIZE)
+    frames = [frame_of(still, index=i) for i in range(40)]
+    report = Report()
+    source = ListSource(frames, live=True, interval=0.04)
+    Pipeline(source, Inverter(delay=0.06), [ListSink()], report).run()
+    assert report.carried > 5
+    assert report.dropped < 15
+
+
+def test_a_cadence_carries_the_frames_between_by_motion():
+    still = texture(*SIZE)
+    report = Report()
+    stylizer = Inverter(depth=2)
+    Pipeline(ListSource([frame_of(still, index=i) for i in range(9)]), stylizer, [ListSink()], report, cadence=3).run()
+    assert stylizer.submitted == 3
+    assert report.carried == 6
+
+
+def test_at_a_cut_the_network_runs_whatever_the_cadence():
+    stylizer = Inverter()
+    Pipeline(ListSource(film(6)), stylizer, [ListSink()], Report(), cadence=4).run()
+    assert stylizer.submitted == 6
+
+
+def test_an_error_of_the_source_comes_through_after_what_was_read_is_delivered():
+    sink = ListSink()
+    source = ListSource(film(5), error=SourceError("the camera was unplugged"))
+    with pytest.raises(SourceError, match="unplugged"):
+        Pipeline(source, Inverter(depth=2), [sink], Report()).run()
+    assert len(sink.items) == 5
+
+
+def test_an_error_of_a_sink_stops_the_run():
+    with pytest.raises(SinkError, match="disk is full"):
+        Pipeline(ListSource(film(200)), Inverter(), [ListSink(fail_at=3)], Report()).run()
+
+
+def test_a_sink_that_the_user_closed_ends_the_run_without_an_error():
+    report = Report()
+    sink = ListSink(fail_at=3, error=SinkClosed("window closed"))
+    Pipeline(ListSource(film(200)), Inverter(), [sink], report).run()
+    assert report.written < 200
+
+
+def test_stopping_finishes_what_was_begun():
+    sink, report = ListSink(), Report()
+
+    def show(report: Report) -> None:
+        if report.written == 5:
+            pipeline.stop()
+
+    pipeline = Pipeline(ListSource(film(200)), Inverter(depth=3), [sink], report, progress=show)
+    pipeline.run()
+    assert len(sink.items) == report.written < 20
+
+
+def test_the_report_holds_times_counts_and_notes():
+    report = Report()
+    Pipeline(ListSource(film(5)), Inverter(), [ListSink()], report).run()
+    found = report.as_dict()
+    assert found["frames"]["written"] == 5
+    assert found["notes"] == ["source note"]
+    assert set(found["stages_ms"]) == {"decode", "pack", "flow", "network", "temporal", "deliver"}
+    assert found["latency_ms"]["p99"] >= found["latency_ms"]["p50"] > 0
