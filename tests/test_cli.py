@@ -147,8 +147,8 @@ def test_live_plays_a_file_in_real_time_into_several_sinks(clip, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "left"),
     [
-        (["-m", "engine.cli", "render", "lavfi:testsrc2=size=64x48:rate=25"], 130, "painted.partial.mp4"),
-        (["run_live.py", "--source", "lavfi:testsrc2=size=64x48:rate=25,realtime", "--sink"], 0, "painted.mp4"),
+        (["-m", "engine.cli", "render", "lavfi:testsrc2=size=320x240:rate=25"], 130, "painted.partial.mp4"),
+        (["run_live.py", "--source", "lavfi:testsrc2=size=320x240:rate=25,realtime", "--sink"], 0, "painted.mp4"),
     ],
 )
 def test_control_c_ends_with_a_file_that_plays(tmp_path, arguments, status, left):
@@ -161,9 +161,8 @@ def test_control_c_ends_with_a_file_that_plays(tmp_path, arguments, status, left
         env=os.environ | {"PYTHONPATH": "."},
     )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not any(path.stat().st_size for path in tmp_path.iterdir()):
-        time.sleep(0.1)  # the header is written with the first frames
-    time.sleep(0.5)
+    while time.monotonic() < deadline and not any(path.stat().st_size > 50_000 for path in tmp_path.iterdir()):
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == status, complaint

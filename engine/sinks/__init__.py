@@ -1,6 +1,7 @@
 """Where painted frames go. One file per kind; `open_sink` picks it from the URI.
 
-To add a kind: a module with a class that has `handles` and fulfils `Sink`, and its name in `_KINDS`.
+To add a kind: a module with a class that fulfils `Sink` and has a static method `handles(uri) -> bool`, and its name in
+`_KINDS`. Kinds are asked in order; the first that says yes opens it.
 """
 
 from dataclasses import dataclass
@@ -32,9 +33,6 @@ class Sink(Protocol):
     """
 
     notes: list[str]
-
-    @staticmethod
-    def handles(uri: str) -> bool: ...
 
     def write(self, frame: Frame) -> None: ...
 

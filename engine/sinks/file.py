@@ -21,7 +21,7 @@ _USUAL_CODEC[".webm"] = "vp9"
 _SUFFIXES = "use .mp4, .mov, .mkv, .webm, .ts, .avi or .flv"
 
 # mp4 and mov place tracks against each other in units of 1/1000 s unless told otherwise
-_MUXER_OPTIONS = {name: {"movie_timescale": "90000"} for name in ("mp4", "mov", "ipod")}
+_MUXER_OPTIONS = {suffix: {"movie_timescale": "90000"} for suffix in (".mp4", ".m4v", ".mov")}
 _STALE = ("major_brand", "minor_version", "compatible_brands", "encoder")  # said by the source's muxer about itself
 
 
@@ -111,7 +111,7 @@ class FileSink:
         # The prefix keeps FFmpeg from reading a colon in a name as a protocol
         url = f"file:{self._partial}"
         try:
-            container = av.open(url, "w")
+            container = av.open(url, "w", container_options=_MUXER_OPTIONS.get(self._final.suffix.lower(), {}))
         except ValueError:
             raise SinkError(f"'{self._final.suffix}' is no video format this program knows; {_SUFFIXES}") from None
         if container.default_video_codec == "none":
@@ -122,7 +122,6 @@ class FileSink:
 
     def _start(self, container: OutputContainer, info: StreamInfo, encoding: Encoding) -> None:
         name = container.format.name
-        container.container_options = _MUXER_OPTIONS.get(name, {})
         usual = _USUAL_CODEC.get(self._final.suffix.lower(), container.default_video_codec)
         self._encoder = Encoder(container, find_encoder(encoding.codec or usual), info, encoding)
         self._companions = Companions(container, info.companions, self.notes)

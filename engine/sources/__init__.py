@@ -1,6 +1,7 @@
 """Where frames come from. One file per kind; `open_source` picks it from the URI.
 
-To add a kind: a module with a class that has `handles` and fulfils `Source`, and its name in `_KINDS`.
+To add a kind: a module with a class that fulfils `Source` and has a static method `handles(uri) -> bool`, and its name in
+`_KINDS`. Kinds are asked in order; the first that says yes opens it.
 """
 
 from collections.abc import Iterator
@@ -25,11 +26,6 @@ class Source(Protocol):
     info: StreamInfo
     notes: list[str]
 
-    @staticmethod
-    def handles(uri: str) -> bool:
-        """Whether this kind reads `uri`. Kinds are asked in order; the first that says yes opens it."""
-        ...
-
     def __iter__(self) -> Iterator[Frame | av.Packet]: ...
 
     def close(self) -> None: ...
@@ -39,6 +35,7 @@ class Source(Protocol):
 _KINDS = (
     "y4m:Y4mSource",
     "pattern:PatternSource",
+    "scene:SceneSource",
     "camera:CameraSource",
     "screen:ScreenSource",
     "network:NetworkSource",

@@ -17,11 +17,8 @@ class PacedSource:
     def __init__(self, source: Source):
         self._source = source
         self.info = replace(source.info, live=True)
+        self.notes = source.notes
         self._closed = threading.Event()
-
-    @property
-    def notes(self) -> list[str]:
-        return self._source.notes
 
     def __iter__(self) -> Iterator[Frame | av.Packet]:
         offset: float | None = None  # of the clock against the stream

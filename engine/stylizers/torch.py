@@ -2,6 +2,7 @@
 the activations left unrounded, so that what 8 bits cost can be measured against it."""
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -58,7 +59,7 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor, strides: list[int], pads:
     return F.conv2d(x.contiguous(memory_format=torch.channels_last), weight, bias, strides, pads[0])
 
 
-_OPERATIONS = {
+_OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "Transpose": lambda x, perm: x.permute(perm),
     "DequantizeLinear": _dequantise,
     "QuantizeLinear": _quantise,

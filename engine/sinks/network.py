@@ -1,0 +1,3 @@
+class NetworkSink:
+    @staticmethod
+    def handles(uri): return "://" in uri
