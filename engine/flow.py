@@ -10,7 +10,7 @@ from kernels import cpu
 
 TARGET = 320  # cells on the longer side; finer flow costs more than it gains
 SMALLEST = 16  # cells; the search needs two patches side by side
-STILL = 0.4  # luma pixels; less motion than this may be none
+STILL = 0.2  # luma pixels; less motion than this may be none
 SLACK = 1.0  # codes by which the luma may fit worse without motion
 SURE, UNSURE = 10.0, 30.0  # codes of luma; residuals at which confidence begins to fall and has gone
 _LIMITS = tuple(np.float32(limit) for limit in (STILL, SLACK, SURE, UNSURE))
@@ -67,15 +67,24 @@ class FlowState:
             residual=np.zeros(cells, np.float32),
             scratch=np.zeros(cells, np.float32),
             fields=[np.zeros((3, *cells), np.float32) for _ in range(ring)],
-            searches=(_inverse_search(finest=1), _inverse_search(finest=2)),
+            searches=(_exact_search(), _rough_search()),
         )
 
 
-def _inverse_search(finest: int) -> cv2.DISOpticalFlow:
-    """Dense inverse search (Kroeger et al. 2016), down to 1/2**finest of the cells."""
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    search.setFinestScale(finest)
+def _exact_search() -> cv2.DISOpticalFlow:
+    """Dense inverse search (Kroeger et al. 2016) down to single cells: what moves the paint must be right to a fraction of
+    a pixel. Wide steps between patches and few iterations pay for it, two variational ones make up for them."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    search.setFinestScale(0)
+    search.setPatchStride(6)
+    search.setGradientDescentIterations(6)
+    search.setVariationalRefinementIterations(2)
     return search
+
+
+def _rough_search() -> cv2.DISOpticalFlow:
+    """The same at a quarter of the cells: enough to see whether the way back leads home."""
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)

@@ -18,9 +18,9 @@ from engine.frame import Frame
 from kernels import cpu
 from kernels.layout import BLOCK, BORDER
 
-LIFT = 0.75  # of the light in which a block differs from fresh paint, made good in one frame
+LIFT = 0.6  # of the light in which a block differs from fresh paint, made good in one frame
 ENOUGH = 0.97  # of the detail of fresh paint; the rest is its flicker, which must not be sharpened into strokes
-RESTORE = 1.4  # of the detail that is missing; a 3 x 3 mask reaches the finest part of it only
+RESTORE = 2.2  # of the detail that is missing; three samples reach the finest part of it only
 MOST_GAIN = 1.5
 _SAMPLES = ((4, 0), (2, 16), (2, 20))  # of each plane: samples on a tile's side, first channel
 
@@ -32,9 +32,9 @@ class Wet:
     planes: list[np.ndarray]
     spare: list[np.ndarray]
     stale: np.ndarray  # float32 [h, w] in [0, 1]: where paint was carried without being sure of it
-    fresh: np.ndarray  # float32 [2, h / BLOCK, w / BLOCK], see `kernels.reference.measure`: of the newest fresh paint
+    fresh: np.ndarray  # float32 [3, h / BLOCK, w / BLOCK], see `kernels.reference.measure`: of the newest fresh paint
     blended: np.ndarray  # the same, of the wet paint
-    gain: np.ndarray  # float32 [h / BLOCK, w / BLOCK], see `kernels.reference.restore_plane`
+    gain: np.ndarray  # float32 [2, h / BLOCK, w / BLOCK], see `kernels.reference.restore_plane`
     lift: np.ndarray
     carried: bool = False  # the frame before got no fresh paint, so `stale` counts
 
@@ -52,9 +52,9 @@ class Wet:
             planes(),
             planes(),
             stale,
-            fresh=np.zeros((2, *blocks), np.float32),
-            blended=np.zeros((2, *blocks), np.float32),
-            gain=np.zeros(blocks, np.float32),
+            fresh=np.zeros((3, *blocks), np.float32),
+            blended=np.zeros((3, *blocks), np.float32),
+            gain=np.zeros((2, *blocks), np.float32),
             lift=np.zeros(blocks, np.float32),
         )
 
@@ -103,12 +103,12 @@ def _compare(wet: Wet, tiles: np.ndarray | None, height: int, width: int) -> Non
     cpu.measure_wet(wet.spare[0], height, width, wet.blended)
     if tiles is not None:
         cpu.measure_tiles(tiles, height, width, wet.fresh)
-        np.subtract(wet.fresh[1], wet.blended[1], out=wet.lift)
+        np.subtract(wet.fresh[2], wet.blended[2], out=wet.lift)
         wet.lift *= LIFT / BLOCK**2
     else:
         wet.lift[:] = 0
-    np.maximum(wet.blended[0], 1.0, out=wet.blended[0])
-    np.divide(wet.fresh[0], wet.blended[0], out=wet.gain)
+    np.maximum(wet.blended, 1.0, out=wet.blended)
+    np.divide(wet.fresh[:2], wet.blended[:2], out=wet.gain)
     wet.gain *= ENOUGH
     wet.gain -= 1
     wet.gain *= RESTORE

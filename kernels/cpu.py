@@ -236,26 +236,28 @@ def blend_plane(wet, field, scale, shrink, smooth, tiles, first_channel, side, h
 
 
 @njit(**_fast)
-def _measure_row(row, above, detail, light):
+def _measure_row(row, above, across, down, light):
     """Add a row's samples, and their changes along it and against the row `above`, to the sums of its blocks."""
     width = np.uint64(row.shape[0])
     for block in range(np.uint64(light.shape[0])):
         start, stop = max(block * np.uint64(BLOCK), np.uint64(1)), min((block + np.uint64(1)) * np.uint64(BLOCK), width)
-        change, total = _ZERO, _ZERO
+        along, against, total = _ZERO, _ZERO, _ZERO
         for x in range(start, stop):
-            change += abs(row[x] - row[x - np.uint64(1)]) + abs(row[x] - above[x])
+            along += abs(row[x] - row[x - np.uint64(1)])
+            against += abs(row[x] - above[x])
             total += row[x]
-        detail[block] += change
+        across[block] += along
+        down[block] += against
         light[block] += total
 
 
 @njit(**_fast)
 def measure_wet(wet, height, width, found):
-    """See `kernels.reference.measure`; into `found` float32 [2, h, w]."""
+    """See `kernels.reference.measure`; into `found` float32 [3, h, w]."""
     found[:] = _ZERO
     for y in range(1, height):
         row, above = wet[y + BORDER, BORDER : BORDER + width], wet[y + BORDER - 1, BORDER : BORDER + width]
-        _measure_row(row, above, found[0, y // BLOCK], found[1, y // BLOCK])
+        _measure_row(row, above, found[0, y // BLOCK], found[1, y // BLOCK], found[2, y // BLOCK])
 
 
 @njit(**_fast)
@@ -266,7 +268,7 @@ def measure_tiles(tiles, height, width, found):
     _fresh_row(tiles, 0, TILE, 0, above)
     for y in range(1, height):
         _fresh_row(tiles, 0, TILE, y, row)
-        _measure_row(row, above, found[0, y // BLOCK], found[1, y // BLOCK])
+        _measure_row(row, above, found[0, y // BLOCK], found[1, y // BLOCK], found[2, y // BLOCK])
         row, above = above, row
 
 
@@ -287,22 +289,23 @@ def _stretch_blocks(field, y, line, fine):
 def restore_plane(wet, gain, lift, original, strength, next_wet, painted):
     """See `kernels.reference.restore_plane`."""
     height, width = original.shape
-    columns = gain.shape[1]
+    columns = lift.shape[1]
     line = np.empty(columns, np.float32)
-    gains, lifts = np.empty(columns * BLOCK, np.float32), np.empty(columns * BLOCK, np.float32)
-    column_sum = np.empty(width + 2, np.float32)
-    ninth = np.float32(1 / 9)
+    across, down = np.empty(columns * BLOCK, np.float32), np.empty(columns * BLOCK, np.float32)
+    lifts = np.empty(columns * BLOCK, np.float32)
+    third, one = np.float32(1 / 3), np.uint64(1)
     for y in range(height):
-        _stretch_blocks(gain, y, line, gains)
+        _stretch_blocks(gain[0], y, line, across)
+        _stretch_blocks(gain[1], y, line, down)
         _stretch_blocks(lift, y, line, lifts)
         above, here, below = wet[y + BORDER - 1], wet[y + BORDER], wet[y + BORDER + 1]
-        for x in range(width + 2):
-            column_sum[x] = above[x + BORDER - 1] + here[x + BORDER - 1] + below[x + BORDER - 1]
         sharp, camera, out = next_wet[y + BORDER, BORDER : BORDER + width], original[y], painted[y]
         for x in range(np.uint64(width)):
-            value = here[x + np.uint64(BORDER)]
-            mean = ninth * (column_sum[x] + column_sum[x + np.uint64(1)] + column_sum[x + np.uint64(2)])
-            value = min(max(value + lifts[x] + gains[x] * (value - mean), _ZERO), _WHITE)
+            at = x + np.uint64(BORDER)
+            value = here[at]
+            rough = across[x] * (value + value - here[at - one] - here[at + one])
+            rough += down[x] * (value + value - above[at] - below[at])
+            value = min(max(value + lifts[x] + third * rough, _ZERO), _WHITE)
             sharp[x] = value
             out[x] = np.uint8(camera[x] + strength * (value - camera[x]) + _HALF)
     _fill_border(next_wet, width, height)
@@ -374,7 +377,7 @@ def motion_field(small, previous, backward, forward, scale, still, slack, sure, 
                 yy = (backward[below, x, 1] - backward[above, x, 1]) * _HALF
                 bend = xx * xx + xy * xy + yx * yx + yy * yy
                 if (
-                    trip > np.float32(0.01) * (length + fx * fx + fy * fy) + _HALF
+                    trip > np.float32(0.02) * (length + fx * fx + fy * fy) + _ONE
                     or bend > np.float32(0.01) * length + np.float32(0.02)
                     or to_x < _ZERO
                     or to_x > last_x

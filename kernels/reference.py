@@ -100,17 +100,16 @@ def blend_plane(
 
 
 def measure(plane: np.ndarray) -> np.ndarray:
-    """What each block of BLOCK x BLOCK samples of a plane [H, W] holds: its detail and its light, float32 [2, h, w].
+    """What each block of BLOCK x BLOCK samples of a plane [H, W] holds: detail across and down, and light, float32 [3, h, w].
 
-    Detail is the sum of |p(x) - p(x-1)| + |p(y) - p(y-1)|, light the sum of p; the first row and column are left out.
+    Detail is the sum of |p(x) - p(x-1)| and of |p(y) - p(y-1)|, light the sum of p; the first row and column are left out.
     """
     plane = plane.astype(np.float32)
-    change, light = np.zeros_like(plane), np.zeros_like(plane)
-    change[1:, 1:] = np.abs(plane[1:, 1:] - plane[1:, :-1]) + np.abs(plane[1:, 1:] - plane[:-1, 1:])
-    light[1:, 1:] = plane[1:, 1:]
+    inner = plane[1:, 1:]
+    found = np.stack([np.abs(inner - plane[1:, :-1]), np.abs(inner - plane[:-1, 1:]), inner])
     rows, columns = -(-plane.shape[0] // BLOCK), -(-plane.shape[1] // BLOCK)
-    room = [(0, 0), (0, rows * BLOCK - plane.shape[0]), (0, columns * BLOCK - plane.shape[1])]
-    return np.pad(np.stack([change, light]), room).reshape(2, rows, BLOCK, columns, BLOCK).sum((2, 4))
+    room = [(0, 0), (1, rows * BLOCK - plane.shape[0]), (1, columns * BLOCK - plane.shape[1])]
+    return np.pad(found, room).reshape(3, rows, BLOCK, columns, BLOCK).sum((2, 4))
 
 
 def restore_plane(
@@ -118,21 +117,26 @@ def restore_plane(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the strokes back what carrying and averaging took, light and sharpness, and mix with the camera's picture.
 
-    `wet` as in `blend_plane`; `gain` >= 0 and `lift` in codes, float32 [h, w], for each block of BLOCK x BLOCK samples,
-    interpolated between them; `original` uint8 [H, W].
+    `wet` as in `blend_plane`; `gain` float32 [2, h, w] >= 0 and `lift` float32 [h, w] in codes, for each block of BLOCK x
+    BLOCK samples, interpolated between them; `original` uint8 [H, W]. Across and down are restored apart, because motion
+    blurs along its own direction only.
 
-        wet' = wet + lift + gain * (wet - mean of its 3 x 3 neighbourhood)
+        wet' = wet + lift + gain_across * (wet - mean of 3 across) + gain_down * (wet - mean of 3 down)
         painted = original + strength * (wet' - original)
 
     Returns the next wet plane, padded, and the painted plane uint8 [H, W].
     """
     height, width = original.shape
-    inside = wet[BORDER : BORDER + height, BORDER : BORDER + width]
-    around = sum(
-        wet[BORDER + j : BORDER + j + height, BORDER + i : BORDER + i + width] for j in (-1, 0, 1) for i in (-1, 0, 1)
-    )
     shape = (height, width)
-    sharp = inside + stretch(lift, BLOCK, shape) + stretch(gain, BLOCK, shape) * (inside - around / 9)
+
+    def shifted(x: int, y: int) -> np.ndarray:
+        return wet[BORDER + y : BORDER + y + height, BORDER + x : BORDER + x + width]
+
+    inside = shifted(0, 0)
+    across = inside - (shifted(-1, 0) + inside + shifted(1, 0)) / 3
+    down = inside - (shifted(0, -1) + inside + shifted(0, 1)) / 3
+    sharp = inside + stretch(lift, BLOCK, shape) + stretch(gain[0], BLOCK, shape) * across
+    sharp = sharp + stretch(gain[1], BLOCK, shape) * down
     restored = np.clip(sharp, 0, 255)
     return pad_wet(restored), mix_plane(restored, original, strength)
 
@@ -173,7 +177,7 @@ def motion_field(
     A cell stands still if it moves less than `still` luma pixels and not moving explains its luma as well (within `slack`
     codes): its paint is then copied, not resampled. Confidence is the product of what is left of 1 after
       - the luma's residual d, from 1 at |d| <= `sure` to 0 at |d| >= `unsure` codes,
-      - the round trip: 0 where |b + f(x + b)|^2 > 0.01 (|b|^2 + |f|^2) + 0.5 (Sundaram et al. 2010),
+      - the round trip: 0 where |b + f(x + b)|^2 > 0.02 (|b|^2 + |f|^2) + 1 (the form of Sundaram et al. 2010),
       - motion boundaries: 0 where |grad b_x|^2 + |grad b_y|^2 > 0.01 |b|^2 + 0.02, the gradient in central differences
         (the form of Ruder et al. 2016; their constant 0.002 is for flow of full size),
       - places that come from outside of the picture: 0.
@@ -192,7 +196,7 @@ def motion_field(
     back = bilinear(forward, px, py)
     trip = (bx + back[..., 0]) ** 2 + (by + back[..., 1]) ** 2
     length = bx * bx + by * by
-    confidence[~rests & (trip > 0.01 * (length + (back**2).sum(2)) + 0.5)] = 0
+    confidence[~rests & (trip > 0.02 * (length + (back**2).sum(2)) + 1)] = 0
     left, right = np.maximum(np.arange(width) - 1, 0), np.minimum(np.arange(width) + 1, width - 1)
     above, below = np.maximum(np.arange(height) - 1, 0), np.minimum(np.arange(height) + 1, height - 1)
     across, down = (backward[:, right] - backward[:, left]) / 2, (backward[below] - backward[above]) / 2

@@ -34,7 +34,7 @@ def test_a_still_picture_does_not_move_despite_noise():
     random = np.random.default_rng(0)
     state = flow.FlowState.for_size(320, 180)
     for _ in range(3):
-        noisy = np.clip(still + random.normal(0, 1.5, still.shape), 0, 255).astype(np.uint8)
+        noisy = np.clip(still + random.normal(0, 0.7, still.shape), 0, 255).astype(np.uint8)
         motion = flow.step(state, noisy)
     assert (motion.field[:2] == 0).all(axis=0).mean() > 0.9
     assert motion.confidence > 0.9

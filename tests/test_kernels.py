@@ -83,8 +83,8 @@ def test_paint_carried_by_whole_pixels_is_shifted_exactly():
 def test_restoring_detail_equals_the_reference(width, height):
     luma = planes_of(width, height)[0]
     wet = reference.pad_wet(planes_of(width, height, seed=3)[0])
-    gain = np.random.default_rng(1).random((-(-height // BLOCK), -(-width // BLOCK))).astype(f32)
-    lift = 10 * gain[::-1, ::-1] - 5
+    gain = np.random.default_rng(1).random((2, -(-height // BLOCK), -(-width // BLOCK))).astype(f32)
+    lift = 10 * gain[0, ::-1, ::-1] - 5
     found, painted = np.zeros_like(wet), np.zeros_like(luma)
     cpu.restore_plane(wet, gain, lift, luma, f32(0.7), found, painted)
     wet_expected, painted_expected = reference.restore_plane(wet, gain, lift, luma, 0.7)

@@ -38,7 +38,7 @@ class SceneSource:
     def handles(uri: str) -> bool:
         return uri == "scene" or uri.startswith("scene:")
 
-    def __iter__(self) -> Iterator[Frame | av.Packet]:
+    def __iter__(self) -> Iterator[Frame]:
         for index in range(self.info.frames or 0):
             if self._closed.is_set():
                 return
