@@ -19,7 +19,7 @@ from pathlib import Path
 from engine.frame import Frame
 from engine.pipeline import Pipeline
 from engine.report import Report
-from engine.run import colour_encoding
+from engine.run import colour_encoding, in_flight
 from engine.sinks import open_sink
 from engine.sources import Source, open_source
 from engine.sources.paced import PacedSource
@@ -52,7 +52,7 @@ def paint(source_uri: str, sink_uri: str, size: tuple[int, int], cadence: int = 
     opened = open_source(source_uri, size)
     source: Source = PacedSource(opened) if live else opened
     report = Report()
-    painting = open_stylizer(STYLE, size, colour_encoding(source.info), depth=1 if source.info.live else 2)
+    painting = open_stylizer(STYLE, size, colour_encoding(source.info), depth=in_flight(source.info))
     report.facts = painting.facts
     sink = open_sink(sink_uri, source.info)
     Pipeline(source, painting.stylizer, [sink], report, cadence=cadence).run()
@@ -137,7 +137,7 @@ from engine.pipeline import Pipeline
 from engine.frame import Frame
 from engine.pipeline import Pipeline
 from engine.report import Report
-from engine.run import colour_encoding
+from engine.run import colour_encoding, in_flight
 from engine.sinks import open_sink
 from engine.sources import Source, open_source
 from engine.sources.paced import PacedSource
@@ -148,7 +148,7 @@ def resident():
     return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() / 1e6
 source = open_source('lavfi:testsrc2=size=1280x720:rate=30,format=yuv420p')
 info = source.info
-painting = open_stylizer(STYLE, (info.width, info.height), colour_encoding(info), depth=2)
+painting = open_stylizer(STYLE, (info.width, info.height), colour_encoding(info), depth=in_flight(info))
 marks = []
 def show(report):
     if report.written in (200, frames):

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -46,9 +47,9 @@ def run(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], 
 
 def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str], controls: Controls) -> Report:
     info, report = source.info, Report()
-    # live, the shortest way through; offline, a frame in flight for each of two cores
-    depth = 1 if info.live else 2
-    painting = open_stylizer(options.style, (info.width, info.height), colour_encoding(info), options.backend, depth)
+    painting = open_stylizer(
+        options.style, (info.width, info.height), colour_encoding(info), options.backend, in_flight(info)
+    )
     report.facts = painting.facts
     for line in painting.facts.fallbacks:
         _say(f"{line}; {painting.facts.backend} paints instead")
@@ -73,6 +74,11 @@ def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str]
     if report.interrupted:
         _say(f"interrupted after {report.written} frames; what is painted is kept as partial, and plays")
     return report
+
+
+def in_flight(info: StreamInfo) -> int:
+    """Frames the network works on at once: live, the shortest way through; offline, so many that no core waits."""
+    return 1 if info.live else min(os.cpu_count() or 1, 4) + 1
 
 
 def colour_encoding(info: StreamInfo) -> ColourEncoding:

@@ -1,5 +1,7 @@
 """OpenVINO on the CPU: the default. Reads the Q/DQ model as it is and runs it in 8 bits, channels last throughout."""
 
+import os
+
 import numpy as np
 import openvino as ov
 
@@ -7,13 +9,13 @@ from engine.stylizers import new_tiles
 
 
 class OpenVinoStylizer:
-    """See `engine.stylizers.Stylizer`. One frame in flight runs on all cores; of several, each has a core to itself."""
+    """See `engine.stylizers.Stylizer`. One frame in flight runs on all cores; of several, each runs on a single core."""
 
     def __init__(self, model: bytes, grid: tuple[int, int], depth: int):
         core = ov.Core()
         network = core.read_model(model)
         network.reshape([1, *grid, 24])
-        hints = {"PERFORMANCE_HINT": "LATENCY"} if depth == 1 else {"NUM_STREAMS": depth}
+        hints = {"PERFORMANCE_HINT": "LATENCY"} if depth == 1 else {"NUM_STREAMS": min(depth, os.cpu_count() or 1)}
         # threads pinned to cores would fight with the decoder's and the encoder's
         compiled = core.compile_model(network, "CPU", hints | {"ENABLE_CPU_PINNING": False})
         self.version = ov.__version__.split("-")[0]
