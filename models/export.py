@@ -107,9 +107,11 @@ def to_onnx(painter: Painter, encoding: Encoding = Encoding()) -> onnx.ModelProt
     graph = _Graph(fold_colour(painter, encoding))
     # (code - 128) / 255: zero padding is then a neutral grey
     step, zero = graph.constant("pixel.step", np.float32(1 / 255)), graph.constant("pixel.zero", np.uint8(128))
-    planes = graph.node("Transpose", ["tiles"], "planes", perm=[0, 3, 1, 2])
-    pixels = graph.node("DequantizeLinear", [planes, step, zero], "pixels")
-    entered = graph.activation(graph.convolution(pixels, "enter"), "enter")
+    pixels = graph.node("DequantizeLinear", ["tiles", step, zero], "pixels")
+    # quantised once more, which changes nothing but is what OpenVINO knows the beginning of an 8-bit layer by
+    pixels = graph.quantised(pixels, "picture", 1 / 255, 128)
+    planes = graph.node("Transpose", [pixels], "planes", perm=[0, 3, 1, 2])
+    entered = graph.activation(graph.convolution(planes, "enter"), "enter")
     x = graph.activation(graph.convolution(entered, "down", stride=2), "down")
     for i in range(painter.blocks):
         inner = graph.activation(graph.convolution(x, f"block{i}a"), f"block{i}a")
