@@ -67,15 +67,15 @@ class FlowState:
             residual=np.zeros(cells, np.float32),
             scratch=np.zeros(cells, np.float32),
             fields=[np.zeros((3, *cells), np.float32) for _ in range(ring)],
-            searches=(_exact_search(scale), _rough_search()),
+            searches=(_exact_search(scale, cells), _rough_search()),
         )
 
 
-def _exact_search(scale: int) -> cv2.DISOpticalFlow:
-    """Dense inverse search (Kroeger et al. 2016) down to four pixels: what moves the paint must be right to a fraction of
-    one. Wide steps between patches and few iterations pay for it, a variational one makes up for them."""
+def _exact_search(scale: int, cells: tuple[int, int]) -> cv2.DISOpticalFlow:
+    """Dense inverse search (Kroeger et al. 2016) as fine as it can be afforded: what moves the paint must be right to a
+    fraction of a pixel. Wide steps between patches and few iterations pay for it, a variational one makes up for them."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    search.setFinestScale(0 if scale >= 4 else 1)
+    search.setFinestScale(0 if scale >= 4 and max(cells) <= TARGET else 1)
     search.setPatchStride(6)
     search.setGradientDescentIterations(3)
     search.setVariationalRefinementIterations(1)

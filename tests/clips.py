@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from engine.frame import Colour
+from engine.frame import Colour, Frame
 
 RAMP = tuple(range(40, 220, 4))
 _CODECS = {
@@ -165,10 +165,14 @@ def joined(target: Path, *parts: Path) -> Path:
     return target
 
 
-def sound_only(path: Path, seconds: float = 0.5) -> Path:
-    """A tone and no video."""
+def sound_only(path: Path, seconds: float = 0.5, cover: bool = False) -> Path:
+    """A tone and no video; with a `cover` picture (.mp4) as songs have it."""
     with av.open(path, "w") as container:
         audio = container.add_stream(_SOUND[path.suffix], SOUND_RATE, layout="mono")
+        if cover:
+            still = container.add_stream("png", 25, width=32, height=32, pix_fmt="rgb24")
+            still.disposition = av.stream.Disposition.attached_pic
+            container.mux(still.encode(flat(32, 32, (255, 0, 0), "rgb24")))
         for block in _tone(audio, int(seconds * SOUND_RATE)):
             container.mux(audio.encode(block))
         container.mux(audio.encode(None))
@@ -192,3 +196,27 @@ def _tone(stream: av.audio.stream.AudioStream, samples: int) -> Iterable[av.Audi
 def _subtitle_lines(path: Path) -> av.container.InputContainer:
     path.write_text("1\n00:00:00,100 --> 00:00:00,300\nwet on wet\n\n", encoding="utf-8")
     return av.open(path)
+
+
+def restamped(path: Path, target: Path, times: Sequence[int]) -> Path:
+    """A copy (.mkv) whose video packets carry these timestamps, at least 0, in ms, in whatever order."""
+    with av.open(path) as source, av.open(target, "w") as container:
+        video = source.streams.video[0]
+        out = container.add_stream_from_template(video, opaque=True)
+        for packet, time in zip(source.demux(video), times, strict=False):
+            packet.stream, packet.time_base = out, Fraction(1, 1000)
+            packet.pts, packet.dts = time, 0  # Matroska stores the first only, and its writer checks the second only
+            container.mux(packet)
+    return target
+
+
+def read_all(source: Iterable[Frame | av.Packet]) -> tuple[list[Frame], list[av.Packet]]:
+    """The frames and the packets of all that a source yields."""
+    items = list(source)
+    return [item for item in items if isinstance(item, Frame)], [item for item in items if isinstance(item, av.Packet)]
+
+
+def levels(frame: Frame) -> tuple[int, ...]:
+    """The values of a flat frame's three planes; each must hold one only."""
+    assert all((plane == plane[0, 0]).all() for plane in frame.planes)
+    return tuple(int(plane[0, 0]) for plane in frame.planes)

@@ -23,7 +23,7 @@ _ALMOST_SQUARE = Fraction(1, 100)  # a rescaled pixel this close to its old shap
 class ContainerSource:
     """A `Source` over one container. A kind says how to open it (`_open_container`) and what its failure means (`_explain`).
 
-    It is read on one thread and may be closed on any. Packets are matched to their companions by `stream_index`.
+    It is read on one thread and may be closed on any.
     """
 
     live = False
@@ -154,8 +154,11 @@ class ContainerSource:
 
     def _goes_on(self, error: av.FFmpegError | None) -> bool:
         """Reading ended (None) or broke off. Whether there is more after all; may raise SourceError."""
+        assert self._decoder is not None
         if error is not None:
             self.notes.append(f"{self.name} breaks off after {self._index} frames: {reason(error)}")
+        elif self._decoder.missing:
+            self.notes.append(f"{self.name} is cut off: {self._decoder.missing} frames at its end are missing")
         return False
 
     def _frame(self, decoded: Decoded) -> Frame:
@@ -188,7 +191,16 @@ class ContainerSource:
         return own if its == ours else round(own * its / ours)
 
     def _companion(self, packet: av.Packet) -> av.Packet | None:
-        """Moved in time with the frames; None if it then would lie before the one before, which no file can hold."""
+        """Moved in time with the frames; None if it then would lie before the one before, which no file can hold.
+
+        After reopening it is given to the stream in `info` that had its number, since nobody knows the new one.
+        """
+        if packet.stream not in self.info.companions:
+            index = packet.stream.index
+            same = next((s for s in self.info.companions if (s.index, s.type) == (index, packet.stream.type)), None)
+            if same is None:
+                return None
+            packet.stream = same
         assert packet.dts is not None
         if self._timeline.offset:
             shift = round(self._timeline.offset * self.info.time_base / packet.time_base)
@@ -207,5 +219,6 @@ class ContainerSource:
         """Let go of the container, and wait for nothing more. With `_reading` held."""
         self._pending.clear()
         if self._decoder is not None:
-            self._decoder.close()
+            first = self._decoder.companions is self.info.companions  # those of later ones nobody has seen
+            self._decoder.close(in_use=first and bool(self.info.companions))
             self._decoder = None

@@ -15,7 +15,7 @@ from engine.frame import Colour
 from engine.sources.notes import Notes
 
 _COMPANIONS = ("audio", "subtitle", "data", "attachment")
-_HIGHEST_RATE = 1000  # frames per second; a container that knows none may give the rate of its clock, 90000
+_HIGHEST_RATE = 500  # frames per second; a container that knows none may give the rate of its clock, 1000 or 90000
 _ARRIVALS = 256  # packets that a decoder may hold back before we forget when they arrived
 _AGAIN = 0.002  # seconds until a device that has no frame yet is asked again
 
@@ -47,7 +47,14 @@ class Decoder:
                 stream.discard = Discard.all
         self._packets = container.demux(self.stream, *self.companions)
         self._arrivals: dict[int | None, float] = {}
+        self._count = 0  # video packets read
         self.last_error: av.FFmpegError | None = None
+
+    @property
+    def missing(self) -> int:
+        """At the end: how many frames the container's index lists that did not come. Only MP4 and QuickTime list all."""
+        listed = len(self.stream.index_entries) if self.container.format.name.startswith("mov") else 0
+        return max(0, listed - self._count)
 
     @property
     def time_base(self) -> Fraction:
@@ -92,6 +99,7 @@ class Decoder:
         if packet.stream is not self.stream:  # not by index: the packets that flush a decoder at the end have none
             return [packet] if packet.dts is not None else []
         arrived = time.perf_counter()
+        self._count += packet.dts is not None
         if len(self._arrivals) > _ARRIVALS:
             self._arrivals.clear()
         self._arrivals[packet.pts] = arrived
@@ -105,13 +113,13 @@ class Decoder:
             return []
         return [Decoded(picture, self._arrivals.pop(picture.pts, arrived)) for picture in pictures]
 
-    def close(self) -> None:
+    def close(self, in_use: bool) -> None:
         """Let go of the container; not while another thread is in `read`.
 
-        Where streams or packets of companions were handed out, they point into the container: it is freed only after them.
+        `in_use`: others still hold streams of companions, which point into it. Then it is freed only after them.
         """
         del self._packets
-        if not self.companions:
+        if not in_use:
             self.container.close()
 
 

@@ -30,13 +30,25 @@ class FileSource(ContainerSource):
         if path.is_file() and not path.stat().st_size:
             raise SourceError(f"'{path}' is empty; copy or record it again")
         # With the protocol named, FFmpeg takes no part of the file's name for one. Metadata in old code pages do no harm.
-        return av.open(f"file:{path}", metadata_errors="replace")
+        container = av.open(f"file:{path}", metadata_errors="replace")
+        if not container.streams and _begins_as_movie(path):
+            container.close()
+            raise SourceError(self._cut_off())
+        return container
 
     def _explain(self, error: Exception) -> str:
-        if not isinstance(error, av.error.InvalidDataError):
+        if not isinstance(error, av.error.InvalidDataError | EOFError):
             return super()._explain(error)
-        with open(self.uri.removeprefix("file://"), "rb") as file:
-            begins = file.read(8)[4:]
-        if begins in _MOVIE_BOXES:
-            return f"{self.name} is cut off: its index, which is written last, is missing; copy or record it again"
+        if _begins_as_movie(Path(self.uri.removeprefix("file://"))):
+            return self._cut_off()
         return f"{self.name} is not a video, or damaged beyond reading; choose another file"
+
+    def _cut_off(self) -> str:
+        return f"{self.name} is cut off: its index, which is written last, is missing; copy or record it again"
+
+
+def _begins_as_movie(path: Path) -> bool:
+    if not path.is_file():  # what was read of a pipe is gone, and nobody may write to it again
+        return False
+    with path.open("rb") as file:
+        return file.read(8)[4:] in _MOVIE_BOXES

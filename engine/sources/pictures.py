@@ -5,11 +5,22 @@ from dataclasses import dataclass
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from engine.frame import BT709, FULL, LIMITED, UNSPECIFIED, Colour, plane_view, plane_views
 
 PLANAR_420 = ("yuv420p", "yuvj420p")
+
+
+def _unnamed(kinds: type[SideDataType], value: object) -> SideDataType:
+    """PyAV fails on any side data of a picture if it has no name for one of them, such as the EXIF of every photo."""
+    kind: SideDataType = object.__new__(kinds)
+    kind._name_, kind._value_ = f"UNNAMED_{value}", value  # type: ignore[assignment]
+    return kind
+
+
+SideDataType._missing_ = classmethod(_unnamed)  # type: ignore[assignment,method-assign]
 
 
 @dataclass(frozen=True, slots=True)

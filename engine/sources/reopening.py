@@ -32,7 +32,7 @@ class ReopeningSource(ContainerSource):
                 continue
             break
         if self._closed.is_set():
-            decoder.close()
+            decoder.close(in_use=False)
             return False
         self._decoder = decoder
         pictures = [item for item in early if isinstance(item, Decoded)]
