@@ -21,25 +21,24 @@ _ROOMIER = {"matroska": ".mkv", "mov": ".mov", "mp4": ".mp4"}
 
 
 class Companions:
-    """The streams of `templates` that `container` can hold, added to it. Those it cannot are named in `notes`.
+    """The streams of `templates` that `container`, or the format called `form`, can hold, added to it.
 
-    The containers that the templates belong to must stay open as long as this lives.
+    Those it cannot are named in `notes`. The containers that the templates belong to must stay open as long as this lives.
     """
 
-    def __init__(self, container: OutputContainer, templates: Sequence[Stream], notes: list[str]) -> None:
-        name = container.format.name
+    def __init__(
+        self, container: OutputContainer, templates: Sequence[Stream], notes: list[str], form: str | None = None
+    ) -> None:
+        form = form or container.format.name
         self._streams: dict[Stream, Stream] = {}
         for template in templates:
-            if not fits(name, (*self._streams, template)):
-                notes.append(_left_out(name, template))
+            if not fits(form, (*self._streams, template)):
+                notes.append(_left_out(form, template))
                 continue
             stream = container.add_stream_from_template(template, opaque=True)
             stream.metadata.update(template.metadata)
             stream.disposition = template.disposition
             self._streams[template] = stream
-
-    def __getitem__(self, template: Stream) -> Stream:
-        return self._streams[template]
 
     def packet(self, packet: av.Packet) -> av.Packet | None:
         """`packet` for this container: the same bytes and timestamps in an object of its own, since muxing rewrites the
@@ -47,7 +46,7 @@ class Companions:
         stream = self._streams.get(packet.stream)
         if stream is None or (packet.dts is None and packet.pts is None):
             return None  # left out, or the empty packet with which a demuxer ends a stream
-        copy = av.Packet(packet)  # shares the payload
+        copy = av.Packet(packet)  # type: ignore[arg-type]  # any buffer will do; the payload is shared
         copy.stream = stream
         copy.time_base = packet.time_base
         copy.pts = packet.pts

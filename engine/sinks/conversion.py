@@ -1,15 +1,19 @@
 """From the chain's 4:2:0 to what a sink wants: alpha flattened or joined, other pixel formats, packed planes, RGB."""
 
+from fractions import Fraction
+from typing import Any
+
 import av
+import av.filter
 import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from engine.frame import FULL, LIMITED, Colour, Frame, Planes, plane_views
+from engine.frame import BT601, BT709, FULL, LIMITED, Colour, Frame, Planes, plane_view, plane_views
 
-# AVCOL_SPC by H.273 code point -> SWS_CS, which swscale's interface speaks; 709, FCC, 601 twice, 240M, 2020 twice
+_ANY_TIME = Fraction(1, 1000)  # filters want one; the caller sets the true one afterwards
+# H.273 code point -> SWS_CS, the number swscale knows a matrix by: 709, FCC, 601 twice, 240M, 2020 twice
 _SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-_BT709, _BT601 = 1, 5
 
 
 class Flatten:
@@ -44,51 +48,108 @@ class Flatten:
         return self._scratch.setdefault((*shape, which), np.empty(shape, np.uint8))
 
 
+class Even:
+    """Frames of an odd width or height with the last column and row twice: many codecs count chroma in pairs of samples."""
+
+    def __init__(self) -> None:
+        self._picture: av.VideoFrame | None = None
+
+    def __call__(self, frame: Frame) -> Frame:
+        right, below = frame.width % 2, frame.height % 2
+        if not (right or below):
+            return frame
+        if self._picture is None:
+            self._picture = av.VideoFrame(frame.width + right, frame.height + below, frame.picture.format.name)
+        self._picture.make_writable()
+        alpha = None if frame.alpha is None else np.pad(frame.alpha, ((0, below), (0, right)), "edge")
+        padded = frame.like(self._picture)
+        padded.alpha = alpha
+        luma, *chroma = padded.planes
+        luma[:] = np.pad(frame.planes[0], ((0, below), (0, right)), "edge")
+        for target, source in zip(chroma, frame.planes[1:], strict=True):
+            np.copyto(target, source)  # of 4:2:0 there is a whole sample for the odd ones already
+        return padded
+
+
 class Conversion:
-    """A frame as `pixel_format`, in the range `colour` states; the picture itself, uncopied, where it is that already.
+    """A frame as `pixel_format`, its samples meaning what `target` says; the picture itself, uncopied, where it is that.
 
     With `alpha`, opacity travels along (opaque where a frame has none); without, the frame is put before black.
     """
 
-    def __init__(self, colour: Colour, full_range: bool, pixel_format: str, alpha: bool) -> None:
-        self._flatten = Flatten(colour)
+    def __init__(self, source: Colour, target: Colour, height: int, pixel_format: str, alpha: bool) -> None:
+        self._flatten = Flatten(source)
         self._alpha = alpha
-        self._reformatter = VideoReformatter()
-        self._format = pixel_format
         self._joined: av.VideoFrame | None = None
-        ranges = {"src_color_range": FULL if colour.full_range else LIMITED, "dst_color_range": FULL if full_range else LIMITED}
-        rgb = not pixel_format.startswith(("yuv", "nv", "p0", "p2", "gray"))
-        self._arguments: dict = {"src_colorspace": _SWSCALE_MATRIX.get(colour.matrix)} if rgb else {}
-        self._arguments |= ranges | {"interpolation": Interpolation.BICUBIC | Interpolation.ACCURATE_RND}
-        same_range = colour.full_range == full_range
-        self._needed = not (same_range and pixel_format in ("yuv420p", "yuvj420p", "yuva420p"))
+        self._reformatter = VideoReformatter()
+        self._target = target
+        self._palette = _Palette() if pixel_format == "pal8" else None
+        self._arguments: dict[str, Any] = {
+            "format": "rgb24" if self._palette else pixel_format,
+            "src_color_range": FULL if source.full_range else LIMITED,
+            "dst_color_range": FULL if target.full_range else LIMITED,
+            "interpolation": Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
+        }
+        self._needed = source != target or pixel_format not in ("yuv420p", "yuva420p")
+        if source.matrix != target.matrix:
+            self._arguments["src_colorspace"] = swscale_matrix(source, height)
+            self._arguments["dst_colorspace"] = _SWSCALE_MATRIX.get(target.matrix)
 
     def __call__(self, frame: Frame) -> av.VideoFrame:
         picture = self._join(frame) if self._alpha else self._flatten(frame)
         if self._needed:
-            picture = self._reformatter.reformat(picture, format=self._format, **self._arguments)
-        return picture
+            picture = self._reformatter.reformat(picture, **self._arguments)
+            # some encoders write into the stream what the picture says, not what they were told when they opened
+            picture.colorspace, picture.color_range = self._target.matrix, self._target.range
+            picture.color_primaries, picture.color_trc = self._target.primaries, self._target.transfer
+        return self._palette(picture) if self._palette else picture
 
     def _join(self, frame: Frame) -> av.VideoFrame:
         self._joined = joined = _writable(self._joined, frame.picture, "yuva420p")
-        height, width = frame.height, frame.width
-        for target, source in zip(joined.planes, (*frame.planes, frame.alpha), strict=True):
-            rows, columns = (height, width) if source is None else source.shape
-            view = np.frombuffer(target, np.uint8)[: rows * target.line_size].reshape(rows, target.line_size)
-            np.copyto(view[:, :columns], 255 if source is None else source)
+        for plane, source in zip(joined.planes, (*frame.planes, frame.alpha), strict=True):
+            np.copyto(plane_view(plane), 255 if source is None else source)
         return joined
 
 
+class _Palette:
+    """rgb24 as pal8: 256 colours chosen for each picture, the error spread over the neighbours."""
+
+    def __init__(self) -> None:
+        self._graph: av.filter.Graph | None = None
+
+    def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
+        if self._graph is None:
+            self._graph = self._build(picture)
+        picture.pts, picture.time_base = 0, _ANY_TIME
+        self._graph.push(picture)
+        paletted = self._graph.pull()
+        assert isinstance(paletted, av.VideoFrame)
+        return paletted
+
+    @staticmethod
+    def _build(picture: av.VideoFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=_ANY_TIME)
+        split, choose = graph.add("split"), graph.add("palettegen", "stats_mode=single")
+        use, end = graph.add("paletteuse", "new=1"), graph.add("buffersink")
+        source.link_to(split)
+        split.link_to(choose, 0, 0)
+        split.link_to(use, 1, 0)
+        choose.link_to(use, 0, 1)
+        use.link_to(end)
+        graph.configure()
+        return graph
+
+
 class Rgb:
-    """Frames as interleaved 8-bit pictures, by the matrix and range they state: `layout` is bgr24 or bgra."""
+    """Frames as interleaved 8-bit pictures, by the matrix and range they state."""
 
     def __init__(self, colour: Colour, height: int) -> None:
         self._flatten = Flatten(colour)
         self._reformatter = VideoReformatter()
-        default = _BT709 if height > 576 else _BT601  # as Colour.luma_weights: where nothing is said, size decides
-        self._arguments = {
+        self._arguments: dict[str, Any] = {
             "format": "bgr24",
-            "src_colorspace": _SWSCALE_MATRIX.get(colour.matrix, default),
+            "src_colorspace": swscale_matrix(colour, height),
             "src_color_range": FULL if colour.full_range else LIMITED,
             "dst_color_range": FULL,
             "interpolation": Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
@@ -121,6 +182,11 @@ class Packed:
         for target, source in zip(self._planes, planes, strict=True):
             np.copyto(target, source)
         return self.buffer
+
+
+def swscale_matrix(colour: Colour, height: int) -> int:
+    """swscale's number for the matrix; as in `Colour.luma_weights`, the height decides where nothing is said."""
+    return _SWSCALE_MATRIX.get(colour.matrix, BT709 if height > 576 else _SWSCALE_MATRIX[BT601])
 
 
 def _over(source: np.ndarray, opacity: np.ndarray, ground: np.ndarray, target: np.ndarray, scratch: np.ndarray) -> None:

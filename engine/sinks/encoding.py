@@ -1,7 +1,7 @@
 """Which encoder, how it is set, and frames into packets: what the sinks that encode share."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
@@ -9,9 +9,9 @@ from av.codec.codec import UnknownCodecError
 from av.codec.hwaccel import HWAccel
 
 from engine.errors import SinkError, UsageError
-from engine.frame import FULL, LIMITED, Frame, StreamInfo
+from engine.frame import BT601, FULL, LIMITED, UNSPECIFIED, Colour, Frame, StreamInfo
 from engine.sinks import Encoding
-from engine.sinks.conversion import Conversion
+from engine.sinks.conversion import Conversion, Even
 
 NOMINAL_RATE = Fraction(30)  # for what must be stated where the rate is unknown: keyframes, rate control, AVI
 KEYFRAMES = 2  # seconds from one to the next
@@ -31,9 +31,11 @@ ENCODERS = {
 _CHOICE = "h264, hevc, av1, vp9, prores or ffv1"
 
 # Pixel formats by preference: the chain's own, then those that lose nothing, then the rest
-_OPAQUE = ("yuv420p", "nv12", "yuv422p10le", "yuv420p10le", "p010le", "yuv422p", "yuv444p", "yuvj420p")
-_OPAQUE += ("rgb24", "bgr24", "rgb0", "bgr0", "rgba", "bgra", "rgb8", "yuv411p")
+_YUV = ("yuv420p", "nv12", "yuv422p10le", "yuv420p10le", "p010le", "yuv422p", "yuv444p", "yuvj420p")
+_OPAQUE = (*_YUV, "rgb24", "bgr24", "rgb0", "bgr0", "rgba", "bgra", "pal8")
 _ALPHA = ("yuva420p", "yuva444p10le", "yuva444p", "rgba", "argb", "bgra", "yuva422p")
+
+_EVEN = {"h264", "hevc", "prores", "ffv1"}  # codecs that refuse odd sizes, or some encoder of theirs does
 
 # Codecs whose stream says whether luma spans 0..255; a full-range picture is brought to the limited range for the others
 _STATE_RANGE = {"h264", "hevc", "av1", "vp9", "ffv1"}
@@ -45,10 +47,11 @@ class Tuning:
 
     options: dict[str, str] = field(default_factory=dict)
     live: dict[str, str] = field(default_factory=dict)  # on top, where nothing may wait
-    quality: str | None = "qscale"  # the option `Encoding.quality` goes to; None: the codec is lossless
+    # the option `Encoding.quality` goes to, "quantiser" for the scale of MPEG's codecs; None: the codec is lossless
+    quality: str | None = "quantiser"
     default: int | None = None
-    best: int = 0
-    worst: int = 51
+    best: int = 1
+    worst: int = 31
     preset: str | None = "preset"  # the option `Encoding.preset` goes to
 
 
@@ -56,8 +59,8 @@ class Tuning:
 # and 29 kB; superfast with B-frames 8.5 ms and 23 kB. SVT-AV1 preset 10: 10 ms and 10 kB. VP9 realtime 8: 13 ms, 16 kB.
 # x265 ultrafast: 25 ms, 9 kB.
 _TUNINGS = {
-    "libx264": Tuning({"preset": "veryfast"}, {"tune": "zerolatency", "forced-idr": "1"}, "crf", 20),
-    "libx265": Tuning({"preset": "ultrafast", "x265-params": "log-level=none"}, {"tune": "zerolatency"}, "crf", 22),
+    "libx264": Tuning({"preset": "veryfast"}, {"tune": "zerolatency", "forced-idr": "1"}, "crf", 20, 0, 51),
+    "libx265": Tuning({"preset": "ultrafast", "x265-params": "log-level=none"}, {"tune": "zerolatency"}, "crf", 22, 0, 51),
     "libsvtav1": Tuning({"preset": "10"}, {}, "crf", 30, 0, 63),
     "libvpx-vp9": Tuning(
         {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "tile-columns": "2"},
@@ -69,12 +72,12 @@ _TUNINGS = {
         "cpu-used",
     ),
     "libvpx": Tuning({"deadline": "realtime", "cpu-used": "8"}, {"lag-in-frames": "0"}, "crf", 10, 4, 63, "cpu-used"),
-    "prores_ks": Tuning(best=1, worst=64, preset="profile"),
+    "prores_ks": Tuning({}, {}, "qscale", None, 1, 64, "profile"),
     "ffv1": Tuning({"level": "3", "slices": "4", "slicecrc": "1", "g": "1"}, quality=None, preset=None),
-    "mjpeg": Tuning(default=3, best=1, worst=31, preset=None),
-    "mpeg4": Tuning(default=4, best=1, worst=31, preset=None),
-    "_nvenc": Tuning({"preset": "p4", "rc": "vbr"}, {"tune": "ull", "delay": "0"}, "cq", 23),
-    "_qsv": Tuning({"preset": "veryfast"}, {"async_depth": "1"}, "global_quality", 23, 1),
+    "mjpeg": Tuning(default=3, preset=None),
+    "mpeg4": Tuning(default=4, preset=None),
+    "_nvenc": Tuning({"preset": "p4", "rc": "vbr"}, {"tune": "ull", "delay": "0"}, "cq", 23, 0, 51),
+    "_qsv": Tuning({"preset": "veryfast"}, {"async_depth": "1"}, "global_quality", 23, 1, 51),
     "_amf": Tuning({"rc": "cqp"}, {"usage": "ultralowlatency"}, "qp_i", 23, 0, 51, "quality"),
     "_vaapi": Tuning({"rc_mode": "CQP"}, {"async_depth": "1"}, "qp", 23, 0, 52, None),
     "_videotoolbox": Tuning({}, {"realtime": "1"}, "qscale", None, 1, 100, None),
@@ -88,6 +91,7 @@ def cores() -> int:
 
 def find_encoder(name: str) -> av.Codec:
     """The video encoder that people or FFmpeg call `name`. Raises SinkError where this build has none."""
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 would print its settings to the terminal; errors it still may
     try:
         codec = av.Codec(ENCODERS.get(name.lower(), name), "w")
     except UnknownCodecError:
@@ -100,15 +104,25 @@ def find_encoder(name: str) -> av.Codec:
 class Encoder:
     """Adds a video stream to `container`, opens its encoder, and turns frames into packets.
 
-    Timestamps stay in `info.time_base`. Nothing is reordered (no B-frames), so dts equals pts, packets leave in order
-    of time, and the length of every frame, the last one's too, is exact in any container. Raises SinkError where the codec
-    does not fit the container or does not open here, UsageError for a quality or preset it does not have.
+    Timestamps stay in `info.time_base`. Nothing is reordered (no B-frames), so dts equals pts, packets leave in order of
+    time, and the length of every frame, the last one's too, is exact in any container. `live` keeps no frame back; `extra`
+    are more options of the encoder. Raises SinkError where the codec does not fit the container or does not open here,
+    UsageError for a quality or preset it does not have.
     """
 
     def __init__(
-        self, container: av.container.OutputContainer, codec: av.Codec, info: StreamInfo, encoding: Encoding, live: bool = False
+        self,
+        container: av.container.OutputContainer,
+        codec: av.Codec,
+        info: StreamInfo,
+        encoding: Encoding,
+        live: bool = False,
+        extra: dict[str, str] | None = None,
     ) -> None:
         rate = info.rate or NOMINAL_RATE
+        self._even = Even() if codec.canonical_name in _EVEN else None
+        if self._even:
+            info = replace(info, width=info.width + info.width % 2, height=info.height + info.height % 2)
         try:
             stream = container.add_stream(codec.name, rate=rate, hwaccel=_device(codec.name))
         except ValueError:
@@ -118,14 +132,13 @@ class Encoder:
         except (av.FFmpegError, NotImplementedError) as error:
             raise SinkError(_closed(codec, error)) from None
         assert isinstance(stream, av.VideoStream)
-        self.stream = stream
+        self.codec, self.stream = codec, stream
         self._nominal = max(1, round(1 / (rate * info.time_base)))
         self._durations: dict[int, int] = {}
-        full_range = info.colour.full_range and codec.canonical_name in _STATE_RANGE
-        self._convert = _configure(stream, codec, info, full_range)
+        self._convert = _configure(stream, codec, info)
         context = stream.codec_context
         context.gop_size = max(1, round(KEYFRAMES * rate))
-        context.options = _options(codec.name, encoding, live, context)
+        context.options = _options(codec.name, encoding, live, context) | (extra or {})
         if live:
             _limit_bitrate(context, rate)
         if container.format.name in ("mp4", "mov") and codec.canonical_name == "hevc":
@@ -137,7 +150,7 @@ class Encoder:
 
     def encode(self, frame: Frame) -> list[av.Packet]:
         """The packets that are ready now. Releases the GIL while it works."""
-        picture = self._convert(frame)
+        picture = self._convert(self._even(frame) if self._even else frame)
         picture.pts, picture.time_base = frame.pts, frame.time_base
         picture.pict_type = 0  # a decoder's note of how the frame was coded would otherwise be an order to the encoder
         self._durations[frame.pts] = frame.duration or self._nominal
@@ -154,26 +167,32 @@ class Encoder:
         return packets
 
 
-def _configure(stream: av.VideoStream, codec: av.Codec, info: StreamInfo, full_range: bool) -> Conversion:
-    context, colour = stream.codec_context, info.colour
+def _configure(stream: av.VideoStream, codec: av.Codec, info: StreamInfo) -> Conversion:
+    context = stream.codec_context
     formats = {video_format.name for video_format in codec.video_formats or ()}
     alpha = info.has_alpha and not formats.isdisjoint(_ALPHA)
-    wanted = _ALPHA if alpha else _OPAQUE
-    pixel_format = next((name for name in wanted if name in formats), "yuv420p")
-    if codec.name == "mjpeg":
-        pixel_format, full_range = "yuvj420p", True
+    pixel_format = next((name for name in (_ALPHA if alpha else _OPAQUE) if name in formats), "yuv420p")
+    colour = _storable(info.colour, codec, pixel_format)
     stream.time_base = context.time_base = info.time_base
-    context.width, context.height = info.width, info.height
-    context.pix_fmt = pixel_format
+    context.width, context.height, context.pix_fmt = info.width, info.height, pixel_format
     context.sample_aspect_ratio = info.sample_aspect_ratio
+    context.colorspace, context.color_range = colour.matrix, colour.range
+    context.color_primaries, context.color_trc = colour.primaries, colour.transfer
     context.max_b_frames = 0
     context.thread_count = min(cores(), 8)
-    if pixel_format.startswith(("yuv", "nv", "p0")):
-        context.colorspace = colour.matrix
-        unchanged = full_range == colour.full_range
-        context.color_range = colour.range if unchanged else FULL if full_range else LIMITED
-    context.color_primaries, context.color_trc = colour.primaries, colour.transfer
-    return Conversion(colour, full_range, pixel_format, alpha)
+    return Conversion(info.colour, colour, info.height, pixel_format, alpha)
+
+
+def _storable(colour: Colour, codec: av.Codec, pixel_format: str) -> Colour:
+    """The nearest to `colour` that a stream of this codec can be read back as."""
+    family = codec.canonical_name
+    if family == "mjpeg":
+        return replace(colour, matrix=BT601, range=FULL)  # what JFIF prescribes
+    if not pixel_format.startswith(("yuv", "nv", "p0")):
+        return replace(colour, matrix=UNSPECIFIED, range=FULL)
+    if colour.full_range and family not in _STATE_RANGE:
+        return replace(colour, range=LIMITED)
+    return colour
 
 
 def _options(name: str, encoding: Encoding, live: bool, context: av.VideoCodecContext) -> dict[str, str]:
@@ -190,6 +209,8 @@ def _options(name: str, encoding: Encoding, live: bool, context: av.VideoCodecCo
         raise UsageError(f"{name} takes a quality from {tuning.best} to {tuning.worst}, not {quality}")
     if tuning.quality == "qscale":
         context.qscale, context.global_quality = True, quality * QP2LAMBDA
+    elif tuning.quality == "quantiser":
+        options |= {"qmin": str(quality), "qmax": str(quality)}
     elif tuning.quality == "qp_i":
         options |= {"qp_i": str(quality), "qp_p": str(quality)}
     else:
@@ -214,4 +235,5 @@ def _closed(codec: av.Codec, error: Exception, preset: str | None = None) -> str
         with_preset = f" with preset '{preset}'" if preset else ""
         return f"{codec.name} does not open{with_preset} ({reason}); check preset, quality and size, or choose another codec"
     family = codec.canonical_name
-    return f"{codec.name} does not open on this machine ({reason}); use codec {family if family in ENCODERS else 'h264'} instead"
+    instead = family if family in ENCODERS else "h264"
+    return f"{codec.name} does not open on this machine ({reason}); use codec {instead} instead"

@@ -14,11 +14,13 @@ from engine.errors import SinkError
 from engine.frame import Frame, StreamInfo
 from engine.sinks import Encoding
 from engine.sinks.companions import Companions
-from engine.sinks.encoding import NOMINAL_RATE, Encoder, find_encoder
+from engine.sinks.encoding import ENCODERS, NOMINAL_RATE, Encoder, find_encoder
+from engine.sources.notes import Notes
 
-_USUAL_CODEC = dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".flv"), "h264")
-_USUAL_CODEC[".webm"] = "vp9"
+_USUAL_CODECS = ("h264", "vp9")  # the first that a format holds; where it holds neither, what FFmpeg takes for it
+_TICKING = ("avi", "yuv4mpegpipe", "mxf")  # have no timestamps, only a number of frames a second
 _SUFFIXES = "use .mp4, .mov, .mkv, .webm, .ts, .avi or .flv"
+_STATE_SHAPE = ("h264", "hevc", "mpeg4")  # codecs whose own stream says what shape the pixels have
 
 # mp4 and mov place tracks against each other in units of 1/1000 s unless told otherwise
 _MUXER_OPTIONS = {suffix: {"movie_timescale": "90000"} for suffix in (".mp4", ".m4v", ".mov")}
@@ -33,13 +35,12 @@ class FileSink:
     """
 
     def __init__(self, uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> None:
-        self.notes: list[str] = []
+        self.notes = Notes()
         self._final = Path(uri)
         self._partial = self._final.with_name(f"{self._final.stem}.partial{self._final.suffix}")
         self._frames = 0
         self._open = True
         self._last_tick: int | None = None
-        self._skipped = 0
         container = self._create()
         try:
             with self._explained():
@@ -57,7 +58,11 @@ class FileSink:
         if self._tick is not None:
             tick = round(frame.pts * frame.time_base / self._tick)
             if self._last_tick is not None and tick <= self._last_tick:
-                self._skipped += 1
+                kind = self._final.suffix
+                self.notes.tally(
+                    f"1 frame left out: {kind} has no time between its neighbours for it",
+                    f"{{count}} frames left out: {kind} has no time between their neighbours for them",
+                )
                 return
             self._last_tick = tick
         with self._explained():
@@ -76,8 +81,6 @@ class FileSink:
         if not self._open:
             return
         self._open = False
-        if self._skipped:
-            self.notes.append(f"{self._skipped} frames left out: {self._final.suffix} has no room for them between two ticks")
         try:
             with self._explained():
                 self._container.mux(self._encoder.flush())
@@ -122,11 +125,21 @@ class FileSink:
 
     def _start(self, container: OutputContainer, info: StreamInfo, encoding: Encoding) -> None:
         name = container.format.name
-        usual = _USUAL_CODEC.get(self._final.suffix.lower(), container.default_video_codec)
+        # FFmpeg keeps no list of what a transport stream may hold
+        held = {ENCODERS["h264"]} if name == "mpegts" else container.supported_codecs
+        usual = next((codec for codec in _USUAL_CODECS if ENCODERS[codec] in held), container.default_video_codec)
         self._encoder = Encoder(container, find_encoder(encoding.codec or usual), info, encoding)
+        family = self._encoder.codec.canonical_name
+        if info.sample_aspect_ratio != 1 and name in ("matroska", "webm") and family not in _STATE_SHAPE:
+            self.notes.append(f"{name} with {family} does not say that pixels are not square; use h264, or .mp4, to keep it")
+        width, height = self._encoder.stream.width, self._encoder.stream.height
+        if (width, height) != (info.width, info.height):
+            self.notes.append(
+                f"{self._encoder.codec.canonical_name} takes even sizes: {width}x{height}, the last line twice"
+            )
         self._companions = Companions(container, info.companions, self.notes)
         self._tick: Fraction | None = None
-        if name == "avi":  # has no timestamps, only a number of frames a second
+        if name in _TICKING:
             self._tick = self._encoder.stream.time_base = 1 / (info.rate or NOMINAL_RATE)
         container.metadata.update({key: value for key, value in info.metadata.items() if key.lower() not in _STALE})
         container.set_chapters(info.chapters)

@@ -62,14 +62,14 @@ class ImagesSink:
     def write(self, frame: Frame) -> None:
         """Raises SinkError where the disk is full, or a second frame comes for a single picture."""
         if self._count and not self._numbered:
-            raise SinkError(f"'{self._pattern}' is one picture, but there are more frames; name a folder/ or a frame_%05d.png")
+            raise SinkError(f"'{self._pattern}' is one picture, but more frames come; name a folder/ or a frame_%05d.png")
         path = self._path(self._count)
         fits, data = cv2.imencode(self._suffix, self._rgb(frame, self._alpha), self._parameters)
         if not fits:
             raise SinkError(f"OpenCV cannot write {self._suffix} here; use .png")
         partial = path.with_name(f"{path.stem}.partial{path.suffix}")
         try:
-            partial.write_bytes(data)
+            partial.write_bytes(data.data)
             partial.replace(path)
         except OSError as error:
             partial.unlink(missing_ok=True)

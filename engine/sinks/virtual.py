@@ -30,7 +30,7 @@ class VirtualCameraSink:
         try:
             import pyvirtualcam
         except ImportError:
-            raise SinkError("a virtual camera needs pyvirtualcam; install it with: pip install 'allaprima[camera]'") from None
+            raise SinkError("a virtual camera needs pyvirtualcam; run: pip install 'allaprima[camera]'") from None
         if info.width % 2 or info.height % 2:
             raise SinkError(
                 f"a virtual camera takes even sizes, not {info.width}x{info.height}; "

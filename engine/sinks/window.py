@@ -1,6 +1,5 @@
 """Frames in a window on this machine's display."""
 
-import contextlib
 import ctypes
 import os
 import sys
@@ -14,7 +13,7 @@ from engine.sinks import Encoding
 from engine.sinks.conversion import Flatten, plane_views
 
 _TITLE = b"Alla Prima"
-_INVISIBLE = {"offscreen", "dummy", "evdev"}  # what SDL falls back to where there is no display
+_INVISIBLE = (b"offscreen", b"dummy", b"evdev")  # what SDL draws into where nothing else works
 _YUV_JPEG, _YUV_BT601, _YUV_BT709 = 0, 1, 2  # SDL_YUV_CONVERSION_MODE; full range is there in BT.601 only
 
 
@@ -76,15 +75,15 @@ class WindowSink:
 
     def _start_video(self) -> None:
         sdl = self._sdl
-        advice = "run it on a desktop, or choose another sink: a file, virtual, rtmp://…"
-        with _silent():  # the driver tells the terminal what it misses
-            failed = sdl.SDL_InitSubSystem(sdl.SDL_INIT_VIDEO) != 0
-        if failed:
-            raise SinkError(f"no window can be opened ({sdl.SDL_GetError().decode() or 'no display'}); {advice}")
-        driver = sdl.SDL_GetCurrentVideoDriver().decode()
-        if driver in _INVISIBLE and "SDL_VIDEODRIVER" not in os.environ:
+        advice = "run it on a desktop, or choose another sink"
+        asked = "SDL_VIDEODRIVER" in os.environ
+        if sys.platform == "linux" and not (asked or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise SinkError(f"no window can be opened: there is no display; {advice}")
+        if sdl.SDL_InitSubSystem(sdl.SDL_INIT_VIDEO) != 0:
+            raise SinkError(f"no window can be opened ({sdl.SDL_GetError().decode()}); {advice}")
+        if not asked and sdl.SDL_GetCurrentVideoDriver() in _INVISIBLE:
             sdl.SDL_QuitSubSystem(sdl.SDL_INIT_VIDEO)
-            raise SinkError(f"there is no display to open a window on; {advice}")
+            raise SinkError(f"no window can be opened: the display does not answer; {advice}")
 
     def _open_window(self) -> None:
         sdl, info, colour = self._sdl, self._info, self._info.colour
@@ -93,7 +92,6 @@ class WindowSink:
             _YUV_JPEG if colour.full_range else _YUV_BT709 if colour.luma_weights(info.height)[0] < 0.28 else _YUV_BT601
         )
         sdl.SDL_SetHint(sdl.SDL_HINT_RENDER_SCALE_QUALITY, b"linear")
-        # A picture of a film is worth a screen saver's silence; the compositor is to stay on
         sdl.SDL_SetHint(sdl.SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, b"0")
         centred = sdl.SDL_WINDOWPOS_CENTERED
         flags = sdl.SDL_WINDOW_RESIZABLE | sdl.SDL_WINDOW_ALLOW_HIGHDPI
@@ -148,18 +146,3 @@ def _library() -> Any:
     except ImportError:
         raise SinkError("a window needs SDL; install it with: pip install pysdl2 pysdl2-dll") from None
     return sdl2
-
-
-@contextlib.contextmanager
-def _silent() -> Any:
-    """Standard error closed to the C libraries too, for a moment."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
