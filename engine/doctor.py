@@ -43,7 +43,7 @@ def _machine() -> Iterator[Finding]:
     if flags:
         fast = "avx512_vnni" in flags or "avx_vnni" in flags
         yield fast, "VNNI instructions" + ("" if fast else " are missing: 8-bit networks run at about half the speed")
-    for package in ("av", "numba", "numpy", "opencv-python-headless", "opencv-python"):
+    for package in ("av", "numba", "numpy", "opencv-python-headless"):
         found = _installed(package)
         if found:
             yield True, f"{package} {found}"
@@ -87,9 +87,8 @@ def _encoders() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     display = sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     yield display, "display" + ("" if display else ": none, so no window and no screen capture")
-    gui = _installed("opencv-python") is not None
-    hint = ": pip uninstall opencv-python-headless, then pip install opencv-python"
-    yield gui, "window" + ("" if gui else hint)
+    window = _installed("pysdl2-dll")
+    yield window is not None, f"window (SDL {window})" if window else "window: pip install pysdl2 pysdl2-dll"
     if sys.platform == "linux":
         cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
         yield bool(cameras), f"cameras: {', '.join(cameras)}" if cameras else "camera: no /dev/video*; plug one in"

@@ -20,7 +20,7 @@ from kernels.layout import BLOCK, BORDER
 
 LIFT = 0.6  # of the light in which a block differs from fresh paint, made good in one frame
 ENOUGH = 0.97  # of the detail of fresh paint; the rest is its flicker, which must not be sharpened into strokes
-RESTORE = 2.2  # of the detail that is missing; three samples reach the finest part of it only
+RESTORE = 1.9  # of the detail that is missing; three samples reach the finest part of it only
 MOST_GAIN = 1.5
 _SAMPLES = ((4, 0), (2, 16), (2, 20))  # of each plane: samples on a tile's side, first channel
 

@@ -11,7 +11,7 @@ from engine.errors import SinkError
 from engine.frame import Frame, StreamInfo
 from engine.sinks import Encoding
 from engine.sinks.link import Address, Link
-from engine.sources.notes import Notes
+from engine.notes import Notes
 
 _FORMATS = {"rtmp": "flv", "rtmps": "flv", "rtsp": "rtsp", "whip+http": "whip", "whip+https": "whip", "udp": "mpegts"}
 _OPTIONS = {"flv": {"flvflags": "no_duration_filesize"}, "rtsp": {"rtsp_transport": "tcp"}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from engine.sources.notes import reason
+from engine.notes import reason
 from engine.sources.reopening import ReopeningSource
 
 _SYSTEMS = {"darwin": "avfoundation", "win32": "dshow"}

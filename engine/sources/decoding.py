@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from engine.errors import SourceError
 from engine.frame import Colour
-from engine.sources.notes import Notes
+from engine.notes import Notes
 
 _COMPANIONS = ("audio", "subtitle", "data", "attachment")
 _HIGHEST_RATE = 500  # frames per second; a container that knows none may give the rate of its clock, 1000 or 90000

@@ -14,7 +14,7 @@ from av.container import InputContainer
 
 from engine.errors import SourceError
 from engine.frame import Frame, StreamInfo
-from engine.sources.notes import Notes, reason
+from engine.notes import Notes, reason
 from engine.sources.pictures import Converter, colour_of, orientation_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -44,7 +44,7 @@ class ImagesSource:
             raise SourceError(f"{self.notes[0]}; nothing else is there, so convert it to PNG or JPEG")
         first, aspect = self._first
         self._stored_size = first.width, first.height
-        self._converter = Converter(first, size)
+        self._converter = Converter(first, size, photographs=True)
         self.info = StreamInfo(
             *self._converter.size,
             time_base=1 / _RATE,

@@ -7,7 +7,7 @@ import av
 from av.container import InputContainer
 
 from engine.errors import SourceError
-from engine.sources.notes import reason
+from engine.notes import reason
 from engine.sources.reopening import ReopeningSource
 
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)

@@ -88,9 +88,15 @@ def colour_of(picture: av.VideoFrame, stream: Colour = Colour()) -> Colour:
 class Converter:
     """Brings the decoded pictures of one stream to `size`. Pictures that already are 4:2:0 of that size are not copied."""
 
-    def __init__(self, first: av.VideoFrame, size: tuple[int, int] | None, stream: Colour = Colour()) -> None:
-        """`first` is the stream's first picture, upright size of which is kept where no `size` is asked for."""
-        self.size = size or orientation_of(first).size(first.width, first.height)
+    def __init__(
+        self, first: av.VideoFrame, size: tuple[int, int] | None, stream: Colour = Colour(), photographs: bool = False
+    ) -> None:
+        """`first` is the stream's first picture, upright size of which is kept where no `size` is asked for. Its way up is
+        that of all, unless they are `photographs`, which state their own: to look makes each picture part of a reference
+        cycle, and thousands of them wait for the garbage collector."""
+        self.orientation = orientation_of(first)
+        self.photographs = photographs
+        self.size = size or self.orientation.size(first.width, first.height)
         self.stream = stream
         self.has_alpha = has_alpha_plane(first.format)
         self._reformatter = VideoReformatter()
@@ -104,7 +110,8 @@ class Converter:
         Colours are not premultiplied by the alpha nor divided by it. In odd sizes that are mirrored, the chroma moves by one
         luma sample, since its grid is anchored at the other side.
         """
-        colour, orientation = colour_of(picture, self.stream), orientation_of(picture)
+        colour = colour_of(picture, self.stream)
+        orientation = orientation_of(picture) if self.photographs else self.orientation
         width, height = orientation.size(*self.size)
         alpha = None
         if self.has_alpha and has_alpha_plane(picture.format):

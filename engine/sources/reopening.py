@@ -7,7 +7,7 @@ import av
 from engine.errors import SourceError
 from engine.sources.container import ContainerSource
 from engine.sources.decoding import Decoded
-from engine.sources.notes import reason
+from engine.notes import reason
 
 
 class ReopeningSource(ContainerSource):

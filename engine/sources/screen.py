@@ -8,7 +8,7 @@ from av.container import InputContainer
 
 from engine.errors import SourceError
 from engine.sources.container import ContainerSource
-from engine.sources.notes import reason
+from engine.notes import reason
 
 _RATE = "30"
 
