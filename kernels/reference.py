@@ -100,7 +100,7 @@ def blend_plane(
 
 
 def measure(plane: np.ndarray) -> np.ndarray:
-    """What each block of BLOCK x BLOCK samples of a plane [H, W] holds: detail across and down, and light, float32 [3, h, w].
+    """What each block of BLOCK x BLOCK samples of a plane [H, W] holds: detail across and down, light; float32 [3, h, w].
 
     Detail is the sum of |p(x) - p(x-1)| and of |p(y) - p(y-1)|, light the sum of p; the first row and column are left out.
     """

@@ -12,10 +12,10 @@ from av.container import OutputContainer
 
 from engine.errors import SinkError
 from engine.frame import Frame, StreamInfo
+from engine.notes import Notes
 from engine.sinks import Encoding
 from engine.sinks.companions import Companions
 from engine.sinks.encoding import ENCODERS, NOMINAL_RATE, Encoder, find_encoder
-from engine.notes import Notes
 
 _USUAL_CODECS = ("h264", "vp9")  # the first that a format holds; where it holds neither, what FFmpeg takes for it
 _TICKING = ("avi", "yuv4mpegpipe", "mxf")  # have no timestamps, only a number of frames a second

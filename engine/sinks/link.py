@@ -18,10 +18,10 @@ from multiprocessing.connection import Connection
 import av
 
 from engine.frame import Frame, StreamInfo
+from engine.notes import reason
 from engine.sinks import Encoding
 from engine.sinks.companions import Companions
 from engine.sinks.encoding import NOMINAL_RATE, Encoder, find_encoder
-from engine.notes import reason
 
 _CONNECT = 10.0  # seconds a server has to take the stream
 _STALLED = 10.0  # seconds without progress after which a connection counts as lost

@@ -9,9 +9,9 @@ import av
 
 from engine.errors import SinkError
 from engine.frame import Frame, StreamInfo
+from engine.notes import Notes
 from engine.sinks import Encoding
 from engine.sinks.link import Address, Link
-from engine.notes import Notes
 
 _FORMATS = {"rtmp": "flv", "rtmps": "flv", "rtsp": "rtsp", "whip+http": "whip", "whip+https": "whip", "udp": "mpegts"}
 _OPTIONS = {"flv": {"flvflags": "no_duration_filesize"}, "rtsp": {"rtsp_transport": "tcp"}}

@@ -11,8 +11,8 @@ from av.container import InputContainer
 
 from engine.errors import SourceError
 from engine.frame import Frame, StreamInfo
-from engine.sources.decoding import Decoded, Decoder
 from engine.notes import Notes, reason
+from engine.sources.decoding import Decoded, Decoder
 from engine.sources.pictures import Converter, colour_of, orientation_of
 from engine.sources.timeline import Timeline
 

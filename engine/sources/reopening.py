@@ -5,9 +5,9 @@ from itertools import chain, repeat
 import av
 
 from engine.errors import SourceError
+from engine.notes import reason
 from engine.sources.container import ContainerSource
 from engine.sources.decoding import Decoded
-from engine.notes import reason
 
 
 class ReopeningSource(ContainerSource):

@@ -7,8 +7,8 @@ import av
 from av.container import InputContainer
 
 from engine.errors import SourceError
-from engine.sources.container import ContainerSource
 from engine.notes import reason
+from engine.sources.container import ContainerSource
 
 _RATE = "30"
 
