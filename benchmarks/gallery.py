@@ -38,9 +38,9 @@ def painted(frame: Frame, style: str, source_info) -> Frame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("source", nargs="?", default="scene:1280x720")
-    parser.add_argument("--frame", type=int, default=60)
+    parser.add_argument("--frame", type=int, default=75)
     parser.add_argument("--columns", type=int, default=3)
-    parser.add_argument("--width", type=int, default=480, help="of one picture, pixels")
+    parser.add_argument("--width", type=int, default=400, help="of one picture, pixels")
     parser.add_argument("--out", type=Path, default=Path("docs/gallery.jpg"))
     options = parser.parse_args()
     source = open_source(options.source)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import av
+
 from engine.controls import Controls
 from engine.errors import AllaPrimaError, UsageError
 
@@ -118,6 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AllaPrimaError as error:
         print(f"allaprima: {error}", file=sys.stderr)
         return error.status
+    except (OSError, MemoryError, av.FFmpegError) as error:  # of the machine, not of this program
+        print(f"allaprima: {error or type(error).__name__}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("allaprima: interrupted", file=sys.stderr)
         return 130

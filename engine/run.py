@@ -19,6 +19,7 @@ from engine.sinks import Encoding, Sink, open_sink
 from engine.sources import Source, open_source
 from engine.sources.paced import PacedSource
 from engine.stylizers import open_stylizer
+from kernels import cpu
 from models.colour import Encoding as ColourEncoding
 
 
@@ -53,6 +54,8 @@ def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str]
     report.facts = painting.facts
     for line in painting.facts.fallbacks:
         _say(f"{line}; {painting.facts.backend} paints instead")
+    if not any(Path(cpu.blend_plane.stats.cache_path).glob("*.nbi")):
+        _say("compiling the kernels, which takes about ten seconds and is done once")
     sinks: list[Sink] = []
     try:
         encoding = Encoding(options.codec, options.quality, options.preset)

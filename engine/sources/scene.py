@@ -17,6 +17,7 @@ from engine.sources.scenery.lake import lake
 from engine.sources.scenery.landscape import DUSK, NOON
 from engine.sources.scenery.layers import Scenery
 
+SMALLEST = 32  # pixels; there is nothing to see in less
 _COLOUR = Colour(BT709, LIMITED, BT709, BT709)
 
 
@@ -27,6 +28,8 @@ class SceneSource:
         """`noise` is the standard deviation of the sensor's, in codes; `seed` begins it. Raises UsageError."""
         asked, seconds, rate, cuts = _parse(uri)
         width, height = size or asked
+        if min(width, height) < SMALLEST:
+            raise UsageError(f"the scene cannot be drawn at {width}x{height}; take at least {SMALLEST}x{SMALLEST}")
         self.noise, self.seed, self.rate = noise, seed, rate
         self.notes: list[str] = []
         self.info = StreamInfo(width, height, 1 / rate, rate, _COLOUR, frames=(count := max(round(seconds * rate), 1)))
