@@ -191,6 +191,7 @@ def measure(quick: bool, frames: int, say: Callable[[str], None]) -> list[Row]:
         live = paint(str(film), "null", hd, live=True)
         add("1280x720 live, 30 fps paced: capture to delivery, p99", live.latency.percentile(99), "ms", 50, 34, higher=False)
         add("  frames of it dropped", live.dropped, "", 0, 0, higher=False)
+        add("  frames of it carried without the network", live.carried, "", 0, 0, higher=False)
         add(
             "start of the process to first painted frame, second run", start_seconds(film_small), "s", 1.5, 0.7, higher=False
         )

@@ -157,6 +157,8 @@ class Pipeline:
     def run(self) -> None:
         """Paint. Raises what the source, the stylizer or a sink raised, after all threads have ended; sinks stay open."""
         info = self.source.info
+        if info.live:
+            self._warm_up()
         chain = Chain.for_size(info.width, info.height, self.stylizer, self.report)
         reader = _Reader(self.source, self.report)
         writers = [_Writer(sink, info.live, self.report) for sink in self.sinks]
@@ -176,6 +178,18 @@ class Pipeline:
         for error in (reader.error, *(writer.error for writer in writers)):
             if error is not None and not isinstance(error, SinkClosed):
                 raise error
+
+    def _warm_up(self) -> None:
+        """Paint grey a few times, so that no first frame of a camera waits for what is loaded at the first call."""
+        info = self.source.info
+        chain = Chain.for_size(info.width, info.height, self.stylizer, Report())
+        for index in range(3):
+            picture = av.VideoFrame(info.width, info.height, "yuv420p")
+            grey = Frame(picture, index, info.time_base, index, time.perf_counter())
+            for plane in grey.planes:
+                plane[:] = 128
+            chain.begin(grey, fresh=True)
+            chain.finish(Controls())
 
     def _paint(self, chain: Chain, reader: _Reader, writers: list[_Writer]) -> None:
         live = self.source.info.live

@@ -20,11 +20,11 @@ class Durations:
     def __init__(self) -> None:
         self._kept = np.zeros(_KEPT, np.float32)
         self.count = 0
-        self.recent = 0.0  # smoothed over about ten events
+        self.recent = 0.0  # smoothed over about five events
 
     def add(self, milliseconds: float) -> None:
         self._kept[self.count % _KEPT] = milliseconds
-        self.recent += (milliseconds - self.recent) * (0.1 if self.count else 1.0)
+        self.recent += (milliseconds - self.recent) * (0.2 if self.count else 1.0)
         self.count += 1
 
     @contextmanager

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
+from engine.errors import SourceError
 from engine.frame import Colour, Frame
+from engine.sources import open_source
+from engine.sources.file import FileSource
 
 RAMP = tuple(range(40, 220, 4))
 _CODECS = {
@@ -220,3 +224,19 @@ def levels(frame: Frame) -> tuple[int, ...]:
     """The values of a flat frame's three planes; each must hold one only."""
     assert all((plane == plane[0, 0]).all() for plane in frame.planes)
     return tuple(int(plane[0, 0]) for plane in frame.planes)
+
+
+def frames_of(path: Path, size: tuple[int, int] | None = None) -> list[Frame]:
+    return read_all(FileSource(str(path), size))[0]
+
+
+def lumas(frames: list[Frame]) -> list[int]:
+    return [levels(frame)[0] for frame in frames]
+
+
+def failure(uri: str) -> str:
+    with pytest.raises(SourceError) as caught:
+        open_source(uri)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message

@@ -1,7 +1,6 @@
 """PyTorch in float32: the reference. It walks the same exported graph, with the weights' codes turned back into floats and
 the activations left unrounded, so that what 8 bits cost can be measured against it."""
 
-from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -11,31 +10,22 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 from torch import Tensor
 
-from engine.stylizers import new_tiles
+from engine.stylizers.deferred import Deferred
 
 
-class TorchStylizer:
-    """See `engine.stylizers.Stylizer`. Paints in `collect`, one frame at a time."""
+class TorchStylizer(Deferred):
+    """See `engine.stylizers.Stylizer`."""
 
     def __init__(self, model: bytes, grid: tuple[int, int], depth: int):
+        super().__init__(grid, depth)
         graph = onnx.load_from_string(model).graph
         self._nodes = list(graph.node)
         self._constants = {c.name: torch.from_numpy(numpy_helper.to_array(c).copy()) for c in graph.initializer}
-        self.version, self.device, self.precision, self.depth = torch.__version__, "CPU", "float32", depth
-        self._inputs = [new_tiles(grid) for _ in range(depth + 1)]
-        self._waiting: deque[np.ndarray] = deque()
-        self._submitted = 0
-
-    def input(self) -> np.ndarray:
-        return self._inputs[self._submitted % len(self._inputs)][0]
-
-    def submit(self) -> None:
-        self._waiting.append(self._inputs[self._submitted % len(self._inputs)])
-        self._submitted += 1
+        self.version, self.device, self.precision = torch.__version__, "CPU", "float32"
 
     @torch.inference_mode()
     def collect(self) -> np.ndarray:
-        values = self._constants | {"tiles": torch.from_numpy(self._waiting.popleft())}
+        values = self._constants | {"tiles": torch.from_numpy(self.take())}
         for node in self._nodes:
             inputs = [values[name] if name else None for name in node.input]
             attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
