@@ -8,6 +8,9 @@ import numpy as np
 from engine.pacing import is_cut
 from kernels import cpu
 
+# the other cores are busy with the network; more threads would only take turns with it
+cv2.setNumThreads(1)
+
 TARGET = 320  # cells on the longer side; finer flow costs more than it gains
 SMALLEST = 16  # cells; the search needs two patches side by side
 STILL = 0.2  # luma pixels; less motion than this may be none
