@@ -22,6 +22,7 @@ LIFT = 0.6  # of the light in which a block differs from fresh paint, made good 
 ENOUGH = 0.97  # of the detail of fresh paint; the rest is its flicker, which must not be sharpened into strokes
 RESTORE = 1.9  # of the detail that is missing; three samples reach the finest part of it only
 MOST_GAIN = 1.5
+_NO_TILES = np.zeros((1, 1, 24), np.uint8)
 _SAMPLES = ((4, 0), (2, 16), (2, 20))  # of each plane: samples on a tile's side, first channel
 
 
@@ -64,6 +65,7 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
     scale = motion.scale
     if wet.carried:
         cpu.discount(motion.field, scale, wet.stale)
+    # a new one each time, because an encoder may keep it as long as it likes; the allocator hands freed ones out again
     painted = frame.like(av.VideoFrame(frame.width, frame.height, frame.picture.format.name))
     for index, (original, target) in enumerate(zip(frame.planes, painted.planes, strict=True)):
         height, width = original.shape
@@ -113,6 +115,3 @@ def _compare(wet: Wet, tiles: np.ndarray | None, height: int, width: int) -> Non
     wet.gain -= 1
     wet.gain *= RESTORE
     np.clip(wet.gain, 0, MOST_GAIN, out=wet.gain)
-
-
-_NO_TILES = np.zeros((1, 1, 24), np.uint8)

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,11 +21,6 @@ from clips import (
 
 from engine.errors import SourceError
 from engine.sources.file import FileSource
-
-LOSSLESS = {"qp": "0"}  # libx264
-RED = (200, 30, 60)  # R'G'B'
-RED_709 = (75, 124, 201)  # the same in BT.709, limited range
-MILLISECOND = Fraction(1, 1000)
 
 
 class TestDamage:
