@@ -40,7 +40,7 @@ class Chain:
             self._submit(frame)
         with stages["flow"].timed():
             motion = flow.step(self.motion, frame.planes[0])
-        self.report.cuts += motion.cut
+        self.report.cuts += motion.cut and self.motion.count > 1  # the first frame ends no scene
         if motion.cut and not fresh:
             self._submit(frame)
         self.waiting.append((frame, motion, fresh or motion.cut))

@@ -155,7 +155,8 @@ class Pipeline:
         self.stopping = True
 
     def run(self) -> None:
-        """Paint. Raises what the source, the stylizer or a sink raised, after all threads have ended; sinks stay open."""
+        """Paint. Raises what the source, the stylizer or a sink raised, after all threads have ended; sinks stay open,
+        and their notes are complete only when they are closed."""
         info = self.source.info
         if info.live:
             self._warm_up()
@@ -173,7 +174,7 @@ class Pipeline:
                 writer.finish()
             reader.join(5)
             self.report.ended = time.perf_counter()
-            for note in [*self.source.notes, *(note for sink in self.sinks for note in sink.notes)]:
+            for note in self.source.notes:
                 self.report.note(note)
         for error in (reader.error, *(writer.error for writer in writers)):
             if error is not None and not isinstance(error, SinkClosed):

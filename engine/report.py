@@ -9,9 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.stylizers import Facts
-
 _KEPT = 8192  # newest durations of each kind
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a stylizer is: declared, shown and reported."""
+
+    backend: str
+    version: str
+    device: str
+    precision: str
+    width: int
+    height: int
+    style: str
+    depth: int  # frames in flight
+    fallbacks: list[str] = field(default_factory=list)  # what was preferred and why it is not used
 
 
 class Durations:

@@ -68,6 +68,8 @@ def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str]
         report.interrupted = pipeline.stopping and not info.live
         for sink in sinks:
             sink.close(complete=not report.interrupted)
+            for note in sink.notes:
+                report.note(note)
     except BaseException:
         for sink in sinks:
             with contextlib.suppress(SinkError):

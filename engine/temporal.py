@@ -21,7 +21,7 @@ from kernels.layout import BLOCK, BORDER
 LIFT = 0.6  # of the light in which a block differs from fresh paint, made good in one frame
 ENOUGH = 0.97  # of the detail of fresh paint; the rest is its flicker, which must not be sharpened into strokes
 RESTORE = 1.5  # of the detail that is missing; three samples reach only the finest part of it, and more would ripple
-MOST_GAIN = 0.5
+MOST_GAIN = 0.5  # in one frame
 _NO_TILES = np.zeros((1, 1, 24), np.uint8)
 _SAMPLES = ((4, 0), (2, 16), (2, 20))  # of each plane: samples on a tile's side, first channel
 

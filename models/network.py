@@ -59,7 +59,7 @@ class StyledConvolution(nn.Module):
         self.shift = nn.Parameter(torch.zeros(styles, outputs))
         self.register_buffer("mean", torch.zeros(styles, outputs))
         self.register_buffer("variance", torch.ones(styles, outputs))
-        self.stride, self.normalised, self.fixed = stride, normalised, not normalised
+        self.stride, self.fixed = stride, not normalised
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         y = F.conv2d(x, self.weight, stride=self.stride, padding=1)
@@ -78,10 +78,10 @@ class StyledConvolution(nn.Module):
         return y * factor[..., None, None].to(y.dtype) + offset[..., None, None].to(y.dtype)
 
     @torch.no_grad()
-    def folded(self, style: int) -> tuple[Tensor, Tensor]:
-        """The one convolution this layer is for `style`: weight float32 [O, I, 3, 3] and bias [O]."""
-        factor = self.scale[style] * torch.rsqrt(self.variance[style] + 1e-5)
-        return self.weight * factor[:, None, None, None], self.shift[style] - self.mean[style] * factor
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Gain and bias float32 [S, O] that turn `weight` into the one convolution this layer is for each style."""
+        gain = self.scale * torch.rsqrt(self.variance + 1e-5)
+        return gain, self.shift - self.mean * gain
 
 
 class Generator(nn.Module):

@@ -1,6 +1,5 @@
 """Perceptual losses over VGG-19 (Simonyan & Zisserman 2015; Gatys et al. 2016; Johnson et al. 2016)."""
 
-import math
 from pathlib import Path
 
 import torch
@@ -101,8 +100,3 @@ def content_loss(painted: dict[str, Tensor], photograph: dict[str, Tensor]) -> T
 def total_variation(rgb: Tensor) -> Tensor:
     """Mean squared difference of neighbouring pixels."""
     return (rgb[..., 1:, :] - rgb[..., :-1, :]).square().mean() + (rgb[..., 1:] - rgb[..., :-1]).square().mean()
-
-
-def psnr(a: Tensor, b: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of two pictures in [0, 1]."""
-    return -10 * math.log10(max(float((a - b).square().mean()), 1e-12))

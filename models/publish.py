@@ -55,10 +55,8 @@ def publish(checkpoint: Path, styles: Path, content: Path, out: Path, photograph
     manifest = {Path(entry["file"]).stem: entry for entry in json.loads((styles / "styles.json").read_text())}
     tensors: dict[str, np.ndarray] = {}
     for name, layer in generator.styled.items():
-        rows = [layer.folded(style) for style in range(len(stems))]
-        gain = (layer.scale * torch.rsqrt(layer.variance + 1e-5)).detach()
-        tensors[f"{name}.gain"] = gain.numpy().astype(np.float32)
-        tensors[f"{name}.bias"] = torch.stack([bias for _, bias in rows]).numpy().astype(np.float32)
+        gain, bias = layer.folded()
+        tensors[f"{name}.gain"], tensors[f"{name}.bias"] = gain.numpy(), bias.numpy()
         weight = layer.weight.detach().numpy()
         if name in ("enter", "leave"):  # the stream's colour matrix is folded into these two before they are quantised
             tensors[f"{name}.weight"] = weight.astype(np.float16)

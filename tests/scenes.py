@@ -29,7 +29,7 @@ def frame_of(luma: np.ndarray, index: int = 0, chroma: int = 128, rate: int = 25
 def panned(width: int, height: int, count: int, step: tuple[int, int] = (3, 2), seed: int = 0) -> list[np.ndarray]:
     """Views uint8 [height, width] of one texture; from each to the next the window moves by `step` (x, y) pixels.
 
-    What is at p in a view was at p + step in the view before... seen from the window: the content moves by -step.
+    The content therefore moves by -step, and what is at p in a view was at p + step in the view before.
     """
     wide = texture(width + step[0] * count, height + step[1] * count, seed)
     return [wide[step[1] * i : step[1] * i + height, step[0] * i : step[0] * i + width].copy() for i in range(count)]

@@ -3,32 +3,18 @@
 All run the same exported model (`models.export.to_onnx`): tiles of bytes in, tiles of bytes out.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
 import numpy as np
 
 from engine.errors import StylizerError, UsageError
+from engine.report import Facts
 from kernels.layout import CHANNELS, tile_grid
 from models.colour import Encoding
 from models.export import to_onnx
 from models.library import Library, LibraryError, shipped
-
-
-@dataclass(slots=True)
-class Facts:
-    """What a stylizer is: declared, shown and reported."""
-
-    backend: str
-    version: str
-    device: str
-    precision: str
-    width: int
-    height: int
-    style: str
-    depth: int  # frames in flight
-    fallbacks: list[str] = field(default_factory=list)  # what was preferred and why it is not used
 
 
 class Stylizer(Protocol):
