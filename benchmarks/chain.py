@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.controls import Controls
 from engine.frame import Frame
 from engine.pipeline import Pipeline
 from engine.report import Report
@@ -25,7 +26,7 @@ from engine.sources import Source, open_source
 from engine.sources.paced import PacedSource
 from engine.stylizers import open_stylizer
 
-STYLE = "starry-night"
+STYLE = Controls().style
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,15 +35,24 @@ def gradient(picture: np.ndarray) -> tuple[float, float]:
     return float(np.abs(np.diff(picture, axis=1)).mean()), float(np.abs(np.diff(picture, axis=0)).mean())
 
 
+Gradients = Sequence[tuple[float, float]]
+
+
+def gradient_ratio(ours: Gradients, theirs: Gradients) -> tuple[float, float, float]:
+    """`sharpness` of pictures whose `gradient`s these are: in all, across and down; NaN where theirs are flat."""
+    (across, down), (their_across, their_down) = np.mean(ours, 0).tolist(), np.mean(theirs, 0).tolist()
+    parts = ((across + down, their_across + their_down), (across, their_across), (down, their_down))
+    whole, across, down = (own / their if their else float("nan") for own, their in parts)
+    return whole, across, down
+
+
 def sharpness(pictures: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> tuple[float, float, float]:
     """The mean gradient of `pictures` over that of `references`, in all, across and down.
 
     1 is as sharp, less is blurred, more is sharpened. What blurs along the motion may be hidden in the sum by what was
     sharpened athwart, so all three belong together.
     """
-    ours, theirs = (np.mean([gradient(picture) for picture in each], 0) for each in (pictures, references))
-    across, down = ours / theirs
-    return float(ours.sum() / theirs.sum()), float(across), float(down)
+    return gradient_ratio([gradient(picture) for picture in pictures], [gradient(picture) for picture in references])
 
 
 def distance(one: np.ndarray, other: np.ndarray, where: np.ndarray | None = None) -> float:
@@ -65,8 +74,15 @@ def recovery(before: Sequence[float], after: Sequence[float]) -> int | None:
 
 
 def drift(first: np.ndarray, last: np.ndarray) -> tuple[float, float]:
-    """Relative change of brightness (the mean) and of contrast (the standard deviation) from one picture to another."""
-    return float(last.mean() / first.mean() - 1), float(last.std() / first.std() - 1)
+    """Relative change of brightness (the mean) and of contrast (the standard deviation) from one picture to another.
+
+    NaN where the first has none.
+    """
+    return _change(float(first.mean()), float(last.mean())), _change(float(first.std()), float(last.std()))
+
+
+def _change(before: float, after: float) -> float:
+    return after / before - 1 if before else float("nan")
 
 
 def psnr(pictures: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:
@@ -76,24 +92,41 @@ def psnr(pictures: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> fl
 
 
 def independent_flow(now: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A flow between two uint8 [H, W], at full size, for judging clips whose motion nobody knows: (backward, valid [H, W]).
+    """A flow between two uint8 [H, W], at full size, for clips whose motion nobody knows: (backward, valid [H, W])."""
+    backward = estimated_flow(now, then)
+    return backward, trusted(backward, estimated_flow(then, now))
 
-    Dense inverse search (Kroeger et al. 2016), preset medium. Not valid are, as in Ruder et al. 2016,
-      - what does not come back: |b + f(x + b)|² > 0.01 (|b|² + |f(x + b)|²) + 0.5 (Sundaram et al. 2010),
-      - motion boundaries: |∇b_x|² + |∇b_y|² > 0.01 |b|² + 0.002,
-      - what comes from outside of the frame.
-    """
+
+def estimated_flow(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """From each pixel of `one` uint8 [H, W] to its place in `other`: dense inverse search (Kroeger et al. 2016), medium."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    one, other = np.ascontiguousarray(now), np.ascontiguousarray(then)
-    backward = search.calc(one, other, np.zeros((*one.shape, 2), np.float32))
-    forward = search.calc(other, one, np.zeros((*one.shape, 2), np.float32))
-    x, y = _places(backward)
-    back = cv2.remap(forward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    length = np.square(backward).sum(2)
-    returns = np.square(backward + back).sum(2) <= 0.01 * (length + np.square(back).sum(2)) + 0.5
-    bend = sum(np.square(slope) for part in cv2.split(backward) for slope in np.gradient(part))
-    inside = (x >= 0) & (y >= 0) & (x <= now.shape[1] - 1) & (y <= now.shape[0] - 1)
-    return backward, returns & (bend <= 0.01 * length + 0.002) & inside
+    return search.calc(np.ascontiguousarray(one), np.ascontiguousarray(other), np.zeros((*one.shape, 2), np.float32))
+
+
+def trusted(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Where a flow is valid, bool [H, W], given the one `back` the other way. As in Ruder et al. 2016 these are not:
+
+    - what does not come back: |b + f(x + b)|² > 0.01 (|b|² + |f(x + b)|²) + 0.5 (Sundaram et al. 2010),
+    - motion boundaries: |∇b_x|² + |∇b_y|² > 0.01 |b|² + 0.002,
+    - what comes from outside of the frame.
+    """
+    x, y = _places(flow)
+    found = cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    length = np.square(flow).sum(2)
+    returns = np.square(flow + found).sum(2) <= 0.01 * (length + np.square(found).sum(2)) + 0.5
+    bend = sum(np.square(slope) for part in cv2.split(flow) for slope in np.gradient(part))
+    inside = (x >= 0) & (y >= 0) & (x <= flow.shape[1] - 1) & (y <= flow.shape[0] - 1)
+    return returns & (bend <= 0.01 * length + 0.002) & inside
+
+
+def joined(steps: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Flows and where they are valid, from frame to frame, as one from the first to the last; valid where all are."""
+    whole, valid = steps[0]
+    for flow, held in steps[1:]:
+        x, y = _places(whole)
+        valid = valid & (cv2.remap(held.astype(np.float32), x, y, cv2.INTER_LINEAR) > 0.99)  # outside of the frame is 0
+        whole = whole + cv2.remap(flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return whole, valid
 
 
 def _places(backward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,14 +14,25 @@ from kernels import cpu
 
 
 @dataclass(slots=True)
+class _Begun:
+    """A frame on its way. Without `motion` it is not painted at all; where `fresh`, the network works on it."""
+
+    frame: Frame
+    motion: flow.Motion | None = None
+    fresh: bool = False
+    controls: Controls = field(default_factory=Controls)
+
+
+@dataclass(slots=True)
 class Chain:
-    """Everything that is remembered from frame to frame. Frames go in with `begin` and come out of `finish` in order."""
+    """Everything that is remembered from frame to frame. Frames go in with `begin` or `let_through` and come out of
+    `finish` in order."""
 
     stylizer: Stylizer
     report: Report
     motion: flow.FlowState
     wet: temporal.Wet
-    waiting: deque[tuple[Frame, flow.Motion, bool]] = field(default_factory=deque)
+    waiting: deque[_Begun] = field(default_factory=deque)
 
     @classmethod
     def for_size(cls, width: int, height: int, stylizer: Stylizer, report: Report) -> "Chain":
@@ -33,30 +44,37 @@ class Chain:
         """Whether a frame must be finished before the next is begun."""
         return len(self.waiting) >= self.stylizer.depth
 
-    def begin(self, frame: Frame, fresh: bool) -> None:
+    def begin(self, frame: Frame, fresh: bool, controls: Controls) -> None:
         """Set the network to work on `frame`, where `fresh` or at a cut, and meanwhile find its motion."""
-        stages = self.report.stages
         if fresh:
             self._submit(frame)
-        with stages["flow"].timed():
+        follows = self.motion.begun
+        with self.report.stages["flow"].timed():
             motion = flow.step(self.motion, frame.planes[0])
-        self.report.cuts += motion.cut and self.motion.count > 1  # the first frame ends no scene
+        self.report.cuts += motion.cut and follows  # the first frame ends no scene
         if motion.cut and not fresh:
             self._submit(frame)
-        self.waiting.append((frame, motion, fresh or motion.cut))
+        self.waiting.append(_Begun(frame, motion, fresh or motion.cut, controls))
+
+    def let_through(self, frame: Frame) -> None:
+        """Leave `frame` as it is. The next one to be painted is the first of its scene: no paint is wet any more."""
+        self.motion.begun = False
+        self.waiting.append(_Begun(frame))
 
     def _submit(self, frame: Frame) -> None:
         with self.report.stages["pack"].timed():
             cpu.pack_tiles(*frame.planes, self.stylizer.input())
         self.stylizer.submit()
 
-    def finish(self, controls: Controls) -> Frame:
+    def finish(self) -> Frame:
         """The oldest frame begun, painted."""
-        frame, motion, fresh = self.waiting.popleft()
+        begun = self.waiting.popleft()
+        if begun.motion is None:
+            return temporal.unpainted(begun.frame)
         tiles: np.ndarray | None = None
-        if fresh:
+        if begun.fresh:
             with self.report.stages["network"].timed():
                 tiles = self.stylizer.collect()
-        self.report.carried += not fresh
+        self.report.carried += not begun.fresh
         with self.report.stages["temporal"].timed():
-            return temporal.step(self.wet, frame, motion, tiles, controls)
+            return temporal.step(self.wet, begun.frame, begun.motion, tiles, begun.controls)

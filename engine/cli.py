@@ -1,23 +1,39 @@
-"""The command line: `allaprima live | render | styles | doctor | bench`."""
+"""The command line: `allaprima live | render | styles | train | quantize | export | evaluate | doctor | bench`."""
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import av
 
 from engine.controls import Controls
 from engine.errors import AllaPrimaError, UsageError
 
+if TYPE_CHECKING:
+    from models.library import Library
 
-def add_controls(parser: argparse.ArgumentParser) -> None:
-    """One option for each control, made from the schema."""
+Run = Callable[[argparse.Namespace], int]
+
+
+def add_controls(parser: argparse.ArgumentParser, *names: str) -> None:
+    """One option for each control, or for those named, made from the schema."""
     for control in fields(Controls):
+        if names and control.name not in names:
+            continue
         name = "--" + control.name.replace("_", "-")
         if control.default is False:
             parser.add_argument(name, action="store_true", help=control.metadata["help"])
+            continue
+        if isinstance(control.default, str):
+            text = f"{control.metadata['help']} (default {control.default})"
+            parser.add_argument(name, default=control.default, metavar=control.metadata["value"], help=text)
             continue
         low, high = control.metadata["low"], control.metadata["high"]
         text = f"{control.metadata['help']} (default {control.default:g})"
@@ -29,21 +45,37 @@ def read_controls(options: argparse.Namespace) -> Controls:
     return Controls(**{control.name: getattr(options, control.name) for control in fields(Controls)})
 
 
+class _Command(argparse.ArgumentParser):
+    """Where `module` is named, its `add_arguments` says what the command understands, and is asked only when the command is
+    given: what imports PyTorch must not keep the others waiting."""
+
+    module: str | None = None
+
+    def parse_known_args(self, args=None, namespace=None):
+        if self.module is not None:
+            _load(self.module).add_arguments(self)
+        return super().parse_known_args(args, namespace)
+
+
+def _load(module: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise AllaPrimaError(f"this needs {error.name}; install it with: pip install 'allaprima[train]'") from error
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="allaprima", description="Paints video: webcam, file or stream in, a painting out."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
 
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int], help: str, *parents: argparse.ArgumentParser
-    ) -> argparse.ArgumentParser:
+    def command(name: str, run: Run, help: str, *parents: _Command) -> _Command:
         sub = commands.add_parser(name, help=help, description=help, parents=list(parents))
         sub.set_defaults(run=run)
         return sub
 
-    painting = argparse.ArgumentParser(add_help=False)
-    painting.add_argument("--style", default="starry-night", metavar="NAME", help="one of `allaprima styles list`")
+    painting = _Command(add_help=False)
     add_controls(painting)
     painting.add_argument("--size", metavar="WxH", help="scale the input, such as 1280x720")
     painting.add_argument("--backend", default="auto", help="auto, openvino, onnxruntime or torch")
@@ -58,15 +90,44 @@ def _parser() -> argparse.ArgumentParser:
     render = command("render", _render, "paint a film; no frame is lost", painting)
     render.add_argument("input", help="a file, a folder or glob of pictures, a URL, lavfi:GRAPH, scene, or - for y4m")
     render.add_argument("output", help="a file, a folder or pattern of pictures, null, or - for y4m")
-    styles = command("styles", _styles, "the paintings the network knows")
-    styles.add_argument("action", choices=["list", "show"])
-    styles.add_argument("name", nargs="?")
+    _add_styles(command("styles", _list_styles, "the paintings the network knows, and your own"))
+    for name, module, help in (
+        ("train", "models.training.train", "train a network of your own"),
+        ("quantize", "models.training.publish", "turn what was trained into weights of 8 bits"),
+    ):
+        sub = command(name, partial(_learn, module), help)
+        sub.module, sub.formatter_class = module, argparse.ArgumentDefaultsHelpFormatter
+    export = command("export", _export, "write the network for one style as an ONNX model")
+    export.add_argument("output", type=Path, metavar="FILE.onnx")
+    add_controls(export, "style", "strength")
+    command("evaluate", _evaluate, "how well a film was painted").module = "benchmarks.evaluate"
     command("doctor", _doctor, "what is there, what is not, and what to install for it")
     bench = command("bench", _bench, "measure the whole chain on this machine")
     bench.add_argument("--json", type=Path, metavar="FILE")
     bench.add_argument("--quick", action="store_true", help="shorter runs, no yardstick, no memory")
     bench.add_argument("--frames", type=int, default=2000, help="frames over which memory is watched (default 2000)")
     return parser
+
+
+def _add_styles(parser: _Command) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    def action(name: str, run: Run, help: str) -> argparse.ArgumentParser:
+        sub = actions.add_parser(name, help=help, description=help)
+        sub.set_defaults(run=run)
+        return sub
+
+    action("list", _list_styles, "all of them")
+    action("show", _show_style, "one painting and its rights").add_argument("name")
+    add = action("add", _add_style, "keep a picture as a style of your own")
+    add.add_argument("picture", type=Path, metavar="IMAGE")
+    add.add_argument("--name", help="what to call it; else it is made from the file name")
+    for about in ("title", "artist", "year"):
+        add.add_argument(f"--{about}", default="", help="of the picture, for `styles show`")
+    add.add_argument("--refine", type=float, metavar="MINUTES", help="train its vector for so long, for a closer match")
+    add.add_argument("--content", type=Path, metavar="DIR", help="folder of photographs to refine on")
+    add.add_argument("--vgg", type=Path, metavar="FILE", help="VGG-19 weights to refine by; else they are downloaded once")
+    action("remove", _remove_style, "forget a style of your own").add_argument("name")
 
 
 def _live(options: argparse.Namespace) -> int:
@@ -81,23 +142,81 @@ def _render(options: argparse.Namespace) -> int:
     return run(options, options.input, [options.output], read_controls(options), live=False)
 
 
-def _styles(options: argparse.Namespace) -> int:
-    from models.library import Library, LibraryError, shipped
+@contextlib.contextmanager
+def _library() -> Iterator["Library"]:
+    """The library; what it refuses is the user's mistake."""
+    from models.library import Library, LibraryError
 
-    library = Library(shipped())
     try:
-        if options.action == "list":
-            for style in library.styles:
-                print(f"{style.name:24} {style.title}, {style.artist}, {style.year}")
-        elif not options.name:
-            raise UsageError("which style? allaprima styles show NAME")
-        else:
-            style = library.style(options.name)
-            for name in ("name", "title", "artist", "year", "rights", "source"):
-                print(f"{name:8} {getattr(style, name)}")
+        yield Library()
     except LibraryError as error:
         raise UsageError(str(error)) from error
+
+
+def _list_styles(options: argparse.Namespace) -> int:
+    with _library() as library:
+        for style in library.styles:
+            about = ", ".join(part for part in (style.title, style.artist, style.year) if part)
+            print(f"{style.name:32} {about}{' (your own)' if style.own else ''}")
     return 0
+
+
+def _show_style(options: argparse.Namespace) -> int:
+    with _library() as library:
+        style = library.style(options.name)
+    for name in ("name", "title", "artist", "year", "rights", "source"):
+        print(f"{name:8} {getattr(style, name)}")
+    return 0
+
+
+def _add_style(options: argparse.Namespace) -> int:
+    if options.refine is not None and (options.refine <= 0 or options.content is None):
+        raise UsageError("--refine takes minutes, and photographs to practise on: --refine 3 --content DIR")
+    with _library() as library:
+        style = library.add(options.picture, options.name, options.title, options.artist, options.year)
+        print(f"{options.picture} is now the style '{style.name}'; paint with it: --style {style.name}")
+        if options.refine is not None:
+            refine = _load("models.training.refine").refine
+            with _mistakes_of_the_user():
+                left = refine(library, style.name, options.refine, options.content, options.vgg)
+            print(f"refined: {left:.0%} of the distance in style is left")
+    return 0
+
+
+def _remove_style(options: argparse.Namespace) -> int:
+    with _library() as library:
+        library.remove(options.name)
+    print(f"the style '{options.name}' is forgotten")
+    return 0
+
+
+@contextlib.contextmanager
+def _mistakes_of_the_user() -> Iterator[None]:
+    """Folders without pictures, weights of another shape: what `models` raises as ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _learn(module: str, options: argparse.Namespace) -> int:
+    with _mistakes_of_the_user():
+        _load(module).run(options)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from models.export import to_onnx
+
+    with _library() as library:
+        model = to_onnx(library.painter(library.conditioning(options.style, options.strength)))
+    options.output.write_bytes(model.SerializeToString())
+    print(f"{options.output}: 4x4 tiles of full-range BT.709 4:2:0 in and out, uint8 [1, h, w, 24], h and w even")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    return _load("benchmarks.evaluate").evaluate(options)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -114,8 +233,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status: 0 done, 1 failed, 2 misused, 130 interrupted."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         return options.run(options)
     except AllaPrimaError as error:
         print(f"allaprima: {error}", file=sys.stderr)

@@ -6,14 +6,20 @@ from typing import Any
 from engine.errors import UsageError
 
 
-def _control(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "low": low, "high": high})
+def _control(default: Any, help: str, low: float | None = None, high: float | None = None, value: str = "") -> Any:
+    """`value` is what the help calls the value of a text."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "value": value})
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What can be changed while it runs. Raises UsageError for a value out of its range."""
+    """What can be changed while it runs. Raises UsageError for a number out of its range."""
 
+    style: str = _control(
+        "starry-night",
+        "a painting of `allaprima styles list`, a picture, or a mixture such as starry-night:0.6,great-wave:0.4",
+        value="LOOK",
+    )
     strength: float = _control(1.0, "0 the camera, 1 the painting", 0, 1)
     consistency: float = _control(0.9, "0 each frame for itself, 1 the most still", 0, 1)
     keep_color: bool = _control(False, "keep the colours of the input")

@@ -50,13 +50,15 @@ def _machine() -> Iterator[Finding]:
 
 
 def _networks() -> Iterator[Finding]:
-    from models.library import Library, LibraryError, shipped
+    from models.library import Library, LibraryError
 
     try:
-        library = Library(shipped())
+        library = Library()
         for style in library.styles:
-            library.painter(style.name)
-        yield True, f"{len(library.styles)} styles"
+            vector = library.conditioning(style.name)
+        library.painter(vector)
+        own = sum(style.own for style in library.styles)
+        yield True, f"{len(library.styles)} styles, {own} of them your own"
     except LibraryError as error:
         yield False, str(error)
 

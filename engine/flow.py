@@ -55,6 +55,7 @@ class FlowState:
     fields: list[np.ndarray]
     searches: tuple[cv2.DISOpticalFlow, cv2.DISOpticalFlow]  # backward, which moves the paint; forward, which only checks
     count: int = 0
+    begun: bool = False  # there is a frame before
 
     @classmethod
     def for_size(cls, width: int, height: int, scale: int | None = None, ring: int = 2) -> "FlowState":
@@ -99,7 +100,8 @@ def step(state: FlowState, luma: np.ndarray) -> Motion:
     _shrink(luma, state.scale, state.small)
     field = state.fields[state.count % len(state.fields)]
     state.count += 1
-    if state.count == 1:
+    if not state.begun:
+        state.begun = True
         field[:] = 0
         return Motion(field, state.scale, cut=True, confidence=0.0)
     if min(state.small.shape) >= SMALLEST:

@@ -5,6 +5,7 @@ import math
 CUT_CONFIDENCE = 0.35  # mean confidence under which the motion explains too little of the picture
 CUT_ERROR = 8.0  # codes of luma; mean residual over which it is the scene that changed, not the noise
 HEADROOM = 0.92  # part of the time between frames that may be planned for
+YIELDING = 0.4  # consistency at most, while the style changes: paint in the old one must not hold its ground
 SLOWEST = 8  # frames for one run of the network, at most
 
 

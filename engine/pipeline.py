@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 
@@ -20,7 +20,7 @@ from engine.frame import Frame
 from engine.report import Durations, Report
 from engine.sinks import Sink
 from engine.sources import Source
-from engine.stylizers import Stylizer
+from engine.stylizers.morphing import MorphingStylizer
 
 _AHEAD = 4  # frames that wait before and behind the painter, offline
 
@@ -137,12 +137,13 @@ class _Writer(threading.Thread):
 class Pipeline:
     """Source, stylizer and sinks, run to the end of the source or until `stop`.
 
-    `controls` is asked for every frame, so that they can change while it runs; `progress` is told after every frame.
+    `controls` is asked for every frame, so that they can change while it runs, the style included; `progress` is told after
+    every frame.
     `cadence` is on every how many frames the network runs; live it is raised where the network cannot keep up.
     """
 
     source: Source
-    stylizer: Stylizer
+    stylizer: MorphingStylizer
     sinks: Sequence[Sink]
     report: Report
     controls: Callable[[], Controls] = Controls
@@ -174,7 +175,7 @@ class Pipeline:
                 writer.finish()
             reader.join(5)
             self.report.ended = time.perf_counter()
-            for note in self.source.notes:
+            for note in (*self.source.notes, *self.stylizer.notes):
                 self.report.note(note)
         for error in (reader.error, *(writer.error for writer in writers)):
             if error is not None and not isinstance(error, SinkClosed):
@@ -189,8 +190,8 @@ class Pipeline:
             grey = Frame(picture, index, info.time_base, index, time.perf_counter())
             for plane in grey.planes:
                 plane[:] = 128
-            chain.begin(grey, fresh=True)
-            chain.finish(Controls())
+            chain.begin(grey, True, self.controls())
+            chain.finish()
 
     def _paint(self, chain: Chain, reader: _Reader, writers: list[_Writer]) -> None:
         live = self.source.info.live
@@ -205,9 +206,13 @@ class Pipeline:
                 for writer in writers:
                     writer.give(item)
                 continue
-            fresh = since == 0 or since >= pace
-            since = 1 if fresh else since + 1
-            chain.begin(item, fresh)
+            controls = self._followed()
+            if self.stylizer.plain:
+                chain.let_through(item)
+            else:
+                fresh = since == 0 or since >= pace
+                since = 1 if fresh else since + 1
+                chain.begin(item, fresh, controls)
             if live or chain.full:
                 self._deliver(chain, writers)
             if live and reader.arrivals.count:
@@ -218,8 +223,16 @@ class Pipeline:
         while chain.waiting:
             self._deliver(chain, writers)
 
+    def _followed(self) -> Controls:
+        """The controls for the next frame, of which the stylizer is told what concerns it."""
+        controls = self.controls()
+        self.stylizer.wish(controls.style, controls.strength)
+        if self.stylizer.settled:
+            return controls
+        return replace(controls, consistency=min(controls.consistency, pacing.YIELDING))
+
     def _deliver(self, chain: Chain, writers: list[_Writer]) -> None:
-        painted = chain.finish(self.controls())
+        painted = chain.finish()
         for writer in writers:
             writer.give(painted)
         self.report.written += 1

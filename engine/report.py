@@ -14,7 +14,7 @@ _KEPT = 8192  # newest durations of each kind
 
 @dataclass(slots=True)
 class Facts:
-    """What a stylizer is: declared, shown and reported."""
+    """What a stylizer is and what it paints: declared, shown and reported. The style can change while it runs."""
 
     backend: str
     version: str
@@ -23,8 +23,11 @@ class Facts:
     width: int
     height: int
     style: str
+    strength: float
     depth: int  # frames in flight
     fallbacks: list[str] = field(default_factory=list)  # what was preferred and why it is not used
+    becoming: str = ""  # the style it is on the way to
+    refused: str = ""  # why the style asked for last is not painted
 
 
 class Durations:

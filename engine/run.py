@@ -48,8 +48,9 @@ def run(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], 
 
 def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str], controls: Controls) -> Report:
     info, report = source.info, Report()
+    size = (info.width, info.height)
     painting = open_stylizer(
-        options.style, (info.width, info.height), colour_encoding(info), options.backend, in_flight(info)
+        controls.style, size, colour_encoding(info), options.backend, in_flight(info), strength=controls.strength
     )
     report.facts = painting.facts
     for line in painting.facts.fallbacks:
@@ -76,6 +77,8 @@ def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str]
                 # of what was live there is no second take
                 sink.close(complete=False) if info.live else sink.discard()
         raise
+    finally:
+        painting.stylizer.close()
     if report.interrupted:
         _say(f"interrupted after {report.written} frames; what is painted is kept as partial, and plays")
     return report

@@ -65,8 +65,7 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
     scale = motion.scale
     if wet.carried:
         cpu.discount(motion.field, scale, wet.stale)
-    # a new one each time, because an encoder may keep it as long as it likes; the allocator hands freed ones out again
-    painted = frame.like(av.VideoFrame(frame.width, frame.height, frame.picture.format.name))
+    painted = _room(frame)
     for index, (original, target) in enumerate(zip(frame.planes, painted.planes, strict=True)):
         height, width = original.shape
         side, channel = _SAMPLES[index]
@@ -87,17 +86,31 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
         )
         if index == 0:
             _compare(wet, tiles, height, width)
-            cpu.restore_plane(
-                wet.spare[0], wet.gain, wet.lift, original, np.float32(controls.strength), wet.planes[0], target
-            )
+            cpu.restore_plane(wet.spare[0], wet.gain, wet.lift, wet.planes[0], target)
         else:
-            strength = 0.0 if controls.keep_color else controls.strength
-            cpu.mix_plane(wet.spare[index], original, np.float32(strength), target)
             wet.planes[index], wet.spare[index] = wet.spare[index], wet.planes[index]
+            if controls.keep_color:
+                np.copyto(target, original)
+            else:
+                cpu.round_plane(wet.planes[index], target)
     wet.carried = tiles is None
     if wet.carried:
         np.subtract(1, motion.field[2], out=wet.stale)
     return painted
+
+
+def unpainted(frame: Frame) -> Frame:
+    """`frame` as the camera gave it, copied: what a decoder still needs must not travel on."""
+    copy = _room(frame)
+    for original, target in zip(frame.planes, copy.planes, strict=True):
+        np.copyto(target, original)
+    return copy
+
+
+def _room(frame: Frame) -> Frame:
+    """A frame like `frame` to paint into. A new one each time, because an encoder may keep it as long as it likes; the
+    allocator hands freed ones out again."""
+    return frame.like(av.VideoFrame(frame.width, frame.height, frame.picture.format.name))
 
 
 def _compare(wet: Wet, tiles: np.ndarray | None, height: int, width: int) -> None:

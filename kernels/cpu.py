@@ -286,9 +286,9 @@ def _stretch_blocks(field, y, line, fine):
 
 
 @njit(**_fast)
-def restore_plane(wet, gain, lift, original, strength, next_wet, painted):
+def restore_plane(wet, gain, lift, next_wet, painted):
     """See `kernels.reference.restore_plane`."""
-    height, width = original.shape
+    height, width = painted.shape
     columns = lift.shape[1]
     line = np.empty(columns, np.float32)
     across, down = np.empty(columns * BLOCK, np.float32), np.empty(columns * BLOCK, np.float32)
@@ -299,7 +299,7 @@ def restore_plane(wet, gain, lift, original, strength, next_wet, painted):
         _stretch_blocks(gain[1], y, line, down)
         _stretch_blocks(lift, y, line, lifts)
         above, here, below = wet[y + BORDER - 1], wet[y + BORDER], wet[y + BORDER + 1]
-        sharp, camera, out = next_wet[y + BORDER, BORDER : BORDER + width], original[y], painted[y]
+        sharp, out = next_wet[y + BORDER, BORDER : BORDER + width], painted[y]
         for x in range(np.uint64(width)):
             at = x + np.uint64(BORDER)
             value = here[at]
@@ -307,18 +307,18 @@ def restore_plane(wet, gain, lift, original, strength, next_wet, painted):
             rough += down[x] * (value + value - above[at] - below[at])
             value = min(max(value + lifts[x] + third * rough, _ZERO), _WHITE)
             sharp[x] = value
-            out[x] = np.uint8(camera[x] + strength * (value - camera[x]) + _HALF)
+            out[x] = np.uint8(value + _HALF)
     _fill_border(next_wet, width, height)
 
 
 @njit(**_fast)
-def mix_plane(wet, original, strength, painted):
-    """See `kernels.reference.mix_plane`; `wet` padded."""
-    height, width = original.shape
+def round_plane(wet, painted):
+    """See `kernels.reference.round_plane`; `wet` padded."""
+    height, width = painted.shape
     for y in range(height):
-        source, camera, out = wet[y + BORDER, BORDER : BORDER + width], original[y], painted[y]
+        source, out = wet[y + BORDER, BORDER : BORDER + width], painted[y]
         for x in range(width):
-            out[x] = np.uint8(camera[x] + strength * (source[x] - camera[x]) + _HALF)
+            out[x] = np.uint8(source[x] + _HALF)
 
 
 @njit(**_fast)

@@ -112,22 +112,18 @@ def measure(plane: np.ndarray) -> np.ndarray:
     return np.pad(found, room).reshape(3, rows, BLOCK, columns, BLOCK).sum((2, 4))
 
 
-def restore_plane(
-    wet: np.ndarray, gain: np.ndarray, lift: np.ndarray, original: np.ndarray, strength: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give the strokes back what carrying and averaging took, light and sharpness, and mix with the camera's picture.
+def restore_plane(wet: np.ndarray, gain: np.ndarray, lift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the strokes back what carrying and averaging took: light and sharpness.
 
     `wet` as in `blend_plane`; `gain` float32 [2, h, w] >= 0 and `lift` float32 [h, w] in codes, for each block of BLOCK x
-    BLOCK samples, interpolated between them; `original` uint8 [H, W]. Across and down are restored apart, because motion
-    blurs along its own direction only.
+    BLOCK samples, interpolated between them. Across and down are restored apart, because motion blurs along its own
+    direction only.
 
         wet' = wet + lift + gain_across * (wet - mean of 3 across) + gain_down * (wet - mean of 3 down)
-        painted = original + strength * (wet' - original)
 
-    Returns the next wet plane, padded, and the painted plane uint8 [H, W].
+    Returns the next wet plane, padded, and the painted plane uint8 [H, W], which is `wet'` rounded.
     """
-    height, width = original.shape
-    shape = (height, width)
+    height, width = shape = (wet.shape[0] - 2 * BORDER, wet.shape[1] - 2 * BORDER)
 
     def shifted(x: int, y: int) -> np.ndarray:
         return wet[BORDER + y : BORDER + y + height, BORDER + x : BORDER + x + width]
@@ -138,12 +134,12 @@ def restore_plane(
     sharp = inside + stretch(lift, BLOCK, shape) + stretch(gain[0], BLOCK, shape) * across
     sharp = sharp + stretch(gain[1], BLOCK, shape) * down
     restored = np.clip(sharp, 0, 255)
-    return pad_wet(restored), mix_plane(restored, original, strength)
+    return pad_wet(restored), round_plane(restored)
 
 
-def mix_plane(painted: np.ndarray, original: np.ndarray, strength: float) -> np.ndarray:
-    """original + strength * (painted - original), rounded to uint8 [H, W]."""
-    return np.floor(original + strength * (painted - original) + 0.5).astype(np.uint8)
+def round_plane(plane: np.ndarray) -> np.ndarray:
+    """Paint float32 [H, W] in [0, 255], rounded to uint8."""
+    return np.floor(plane + 0.5).astype(np.uint8)
 
 
 def bilinear(plane: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

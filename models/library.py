@@ -1,15 +1,26 @@
-"""The shipped network and its styles: list them, and make the painter of one."""
+"""The shipped networks and all styles: list them, mix them, add your own, and make the painter of any mixture."""
 
 import json
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
+import cv2
 import numpy as np
+from platformdirs import user_data_path
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
+from models.encoder import encode
 from models.export import Layer, Painter
+from models.looks import parse_look
+
+MOST_PIXELS = 100_000_000  # of a picture that is to be a style
+_KEPT_SIDE = 768  # pixels; of an added picture as much is kept as any network learns from
 
 
 class LibraryError(Exception):
@@ -18,7 +29,7 @@ class LibraryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A painting the network knows, as the manifest states it."""
+    """A painting the networks know, as the manifest states it. `measured` are figures of `benchmarks.quality`."""
 
     name: str
     title: str
@@ -26,6 +37,8 @@ class Style:
     year: str
     rights: str
     source: str
+    measured: dict[str, dict[str, float]] = field(default_factory=dict)
+    own: bool = False  # added by the user
 
 
 def shipped() -> Path:
@@ -33,60 +46,197 @@ def shipped() -> Path:
     return Path(str(resources.files("models") / "weights"))
 
 
+def user_styles() -> Path:
+    """The folder of styles that the user has added."""
+    return user_data_path("allaprima", appauthor=False) / "styles"
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """A picture file as R'G'B' uint8 [H, W, 3]. Raises LibraryError for what is none, and for what is monstrous."""
+    try:
+        data = np.fromfile(path, np.uint8)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, cv2.error) as error:
+        raise LibraryError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
+    if bgr is None:
+        raise LibraryError(f"{path} is not a picture that can be read")
+    if min(bgr.shape[:2]) < 32 or bgr.shape[0] * bgr.shape[1] > MOST_PIXELS:
+        raise LibraryError(
+            f"{path} is {bgr.shape[1]}x{bgr.shape[0]}; a style needs 32x32 to {MOST_PIXELS // 10**6} megapixels"
+        )
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
 @dataclass(frozen=True)
 class Library:
-    """A network for many styles: `fast.safetensors` and `styles.json` in `folder`.
+    """One network for many styles, `NETWORK.safetensors` and `styles.json` in `folder`, and the user's styles in `own`.
 
-    The convolutions between the first and the last are kept as int8 codes with a step per output channel, shared by all
-    styles; a style is a gain and a bias per channel of every layer, and the range of every activation.
+    Expert kernels are kept as int8 codes with a step per expert and output channel. A style is one vector (see
+    `models.networks.generator`), and so is every mixture of styles.
     """
 
-    folder: Path
+    folder: Path = field(default_factory=shipped)
+    network: str = "fast"
+    own: Path = field(default_factory=user_styles)
+    _seen: dict[tuple[str, int], np.ndarray] = field(default_factory=dict, compare=False, repr=False)  # vectors of pictures
+
+    @property
+    def networks(self) -> list[str]:
+        """Names of the networks that are there."""
+        return sorted(path.stem for path in self.folder.glob("*.safetensors"))
 
     @cached_property
-    def styles(self) -> list[Style]:
-        """All styles, in the order of their rows in the weights. Raises LibraryError if the manifest is damaged."""
+    def shipped(self) -> list[Style]:
+        """The styles that come with the network, in the order of their rows. Raises LibraryError."""
+        path = self.folder / "styles.json"
         try:
-            entries = json.loads((self.folder / "styles.json").read_text(encoding="utf-8"))
-            return [Style(**entry) for entry in entries]
+            return [Style(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
         except (OSError, ValueError, TypeError) as error:
-            raise LibraryError(f"{self.folder / 'styles.json'} cannot be read ({error}); reinstall allaprima") from error
+            raise LibraryError(f"{path} cannot be read ({error}); reinstall allaprima") from error
+
+    @property
+    def styles(self) -> list[Style]:
+        """The shipped styles, then the user's own by name. Raises LibraryError if a manifest is damaged."""
+        return [*self.shipped, *self._added()]
+
+    def _added(self) -> Iterator[Style]:
+        for path in sorted(self.own.glob("*.json")):
+            try:
+                yield Style(**json.loads(path.read_text(encoding="utf-8")), own=True)
+            except (OSError, ValueError, TypeError) as error:
+                raise LibraryError(f"{path} is damaged ({error}); `allaprima styles remove {path.stem}`") from error
 
     def style(self, name: str) -> Style:
         """The style called `name`. Raises LibraryError with the names there are."""
         for style in self.styles:
             if style.name == name:
                 return style
-        raise LibraryError(f"no style '{name}'; there are {', '.join(style.name for style in self.styles)}")
+        names = ", ".join(style.name for style in self.styles)
+        raise LibraryError(f"no style and no picture '{name}'; there are {names}")
+
+    def conditioning(self, look: str, strength: float = 1.0) -> np.ndarray:
+        """The vector float32 [D] of a style, a picture or a mixture (`models.looks`); strength 0 is the camera itself.
+
+        Raises LibraryError.
+        """
+        try:
+            parts = parse_look(look)
+        except ValueError as error:
+            raise LibraryError(str(error)) from error
+        vector = sum(np.float32(share) * self._vector(name) for name, share in parts)
+        identity = self._tensor("identity").astype(np.float32)
+        return (identity + np.float32(strength) * (vector - identity)).astype(np.float32)
+
+    def _vector(self, name: str) -> np.ndarray:
+        if Path(name).is_file() and not any(style.name == name for style in self.styles):
+            key = name, Path(name).stat().st_mtime_ns
+            if key not in self._seen:
+                self._seen[key] = self.encode(read_picture(Path(name)))
+            return self._seen[key]
+        style = self.style(name)
+        if not style.own:
+            rows = self._tensor("styles")
+            index = self.shipped.index(style)
+            if index >= len(rows):
+                raise LibraryError(f"{self._path} does not fit its manifest; reinstall allaprima")
+            return rows[index].astype(np.float32)
+        tensors = _load(self.own / f"{name}.safetensors", f"`allaprima styles remove {name}` and add it again")
+        if self.network in tensors:
+            return tensors[self.network].astype(np.float32)
+        return self.encode(read_picture(self.own / f"{name}.jpg"))
+
+    def encode(self, rgb: np.ndarray) -> np.ndarray:
+        """The vector float32 [D] of any picture uint8 [H, W, 3], by the network's encoder."""
+        prefix = "encoder."
+        return encode(rgb, {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)})
+
+    def add(self, picture: Path, name: str | None = None, title: str = "", artist: str = "", year: str = "") -> Style:
+        """Keep a picture as a style, under `name` or one made of its file name. Raises LibraryError."""
+        chosen = _slug(name or picture.stem)
+        if not chosen:
+            raise LibraryError(f"'{name or picture.stem}' makes no name; give one with --name")
+        if any(style.name == chosen for style in self.styles):
+            raise LibraryError(f"there is a style '{chosen}' already; choose another with --name")
+        rgb = read_picture(picture)
+        factor = min(_KEPT_SIDE / min(rgb.shape[:2]), 1)
+        small = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else rgb
+        style = Style(chosen, title or picture.stem, artist, year, "yours to know", str(picture.resolve()), own=True)
+        self.own.mkdir(parents=True, exist_ok=True)
+        cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tofile(self.own / f"{chosen}.jpg")
+        self.keep(chosen, self.encode(small))
+        entry = {key: value for key, value in asdict(style).items() if key not in ("own", "measured")}
+        _write(self.own / f"{chosen}.json", json.dumps(entry, indent=1, ensure_ascii=False).encode())
+        return style
+
+    def keep(self, name: str, vector: np.ndarray) -> None:
+        """Make `vector` float32 [D] this network's vector of the user's style `name`."""
+        path = self.own / f"{name}.safetensors"
+        kept = _load(path, "") if path.exists() else {}
+        temporary = path.with_suffix(".partial")
+        save_file(kept | {self.network: vector.astype(np.float32)}, temporary)
+        os.replace(temporary, path)
+
+    def remove(self, name: str) -> None:
+        """Forget a style of the user's own. Raises LibraryError for any other."""
+        if not re.fullmatch(r"[a-z0-9-]+", name) or not (self.own / f"{name}.json").exists():
+            shipped_one = any(style.name == name for style in self.shipped)
+            raise LibraryError(f"'{name}' is not one of your own styles" + (", it is shipped" if shipped_one else ""))
+        for suffix in (".json", ".jpg", ".safetensors"):
+            (self.own / f"{name}{suffix}").unlink(missing_ok=True)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"{self.network}.safetensors"
 
     @cached_property
-    def _tensors(self) -> dict[str, np.ndarray]:
-        path = self.folder / "fast.safetensors"
-        try:
-            with safe_open(path, "np") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        except (OSError, SafetensorError) as error:
-            raise LibraryError(f"{path} is damaged or missing ({error}); reinstall allaprima") from error
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The network as it is stored, by name. Raises LibraryError."""
+        return _load(self._path, "reinstall allaprima")
 
-    def painter(self, name: str) -> Painter:
-        """The network for one style. Raises LibraryError."""
-        row = self.styles.index(self.style(name))
-        tensors = self._tensors
-        layers, ranges = {}, {}
+    def _tensor(self, name: str) -> np.ndarray:
         try:
-            for key in [key for key in tensors if key.endswith(".gain")]:
-                layer = key.removesuffix(".gain")
-                if f"{layer}.codes" in tensors:
-                    step = tensors[f"{layer}.step"][:, None, None, None]
-                    weight = tensors[f"{layer}.codes"].astype(np.float32) * step
-                else:
-                    weight = tensors[f"{layer}.weight"].astype(np.float32)
-                gain = tensors[key][row].astype(np.float32)
-                layers[layer] = Layer(weight * gain[:, None, None, None], tensors[f"{layer}.bias"][row].astype(np.float32))
-                if f"{layer}.range" in tensors:
-                    ranges[layer] = float(tensors[f"{layer}.range"][row])
-        except (KeyError, IndexError, ValueError) as error:
-            raise LibraryError(
-                f"{self.folder / 'fast.safetensors'} does not fit its manifest; reinstall allaprima"
-            ) from error
-        return Painter(layers, ranges)
+            return self.tensors[name]
+        except KeyError as error:
+            raise LibraryError(f"{self._path} holds no {error}; reinstall allaprima") from error
+
+    def painter(self, conditioning: np.ndarray) -> Painter:
+        """The network for one vector float32 [D]: plain convolutions. Raises LibraryError."""
+        expected = len(self._tensor("identity"))
+        if len(conditioning) != expected:
+            raise LibraryError(f"a style of {len(conditioning)} numbers does not fit {self._path}, which takes {expected}")
+        layers, start = {}, 0
+        for name in self._layers:
+            codes = self._tensor(f"{name}.codes")
+            experts, outputs = codes.shape[:2]
+            shares, gain, bias = np.split(conditioning[start:], [experts, experts + outputs, experts + 2 * outputs])[:3]
+            start += experts + 2 * outputs
+            # the steps first: a product of the shares and them, then one pass over the codes
+            scale = shares[:, None] * self._tensor(f"{name}.step") * gain
+            layers[name] = Layer(np.einsum("ko,koihw->oihw", scale, codes.astype(np.float32)), bias.astype(np.float32))
+        reach = self._tensor("reach")
+        return Painter(layers, dict(zip([name for name in layers if name != "leave"], map(float, reach), strict=True)))
+
+    @cached_property
+    def _layers(self) -> list[str]:
+        """Names of the layers from front to back."""
+        blocks = sum(name.startswith("block") and name.endswith("a.codes") for name in self.tensors)
+        trunk = [f"block{index}{part}" for index in range(blocks) for part in "ab"]
+        return ["enter", "down", *trunk, "up", "refine", "leave"]
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _load(path: Path, remedy: str) -> dict[str, np.ndarray]:
+    try:
+        with safe_open(path, "np") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise LibraryError(f"{path} is damaged or missing ({error}); {remedy}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".partial")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)

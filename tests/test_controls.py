@@ -1,7 +1,10 @@
 """One schema, checked once."""
 
+import argparse
+
 import pytest
 
+from engine.cli import add_controls, read_controls
 from engine.controls import Controls
 from engine.errors import UsageError
 
@@ -15,3 +18,11 @@ def test_a_value_out_of_range_is_refused_by_name(control, value):
 
 def test_the_ends_of_the_range_are_in_it():
     assert Controls(strength=0, consistency=1) != Controls()
+
+
+def test_every_control_is_an_option_of_the_command_line():
+    parser = argparse.ArgumentParser()
+    add_controls(parser)
+    assert read_controls(parser.parse_args([])) == Controls()
+    given = ["--style", "my.jpg", "--strength", "0.5", "--consistency", "0.25", "--keep-color"]
+    assert read_controls(parser.parse_args(given)) == Controls("my.jpg", 0.5, 0.25, True)

@@ -81,24 +81,21 @@ def test_paint_carried_by_whole_pixels_is_shifted_exactly():
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_restoring_detail_equals_the_reference(width, height):
-    luma = planes_of(width, height)[0]
     wet = reference.pad_wet(planes_of(width, height, seed=3)[0])
     gain = np.random.default_rng(1).random((2, -(-height // BLOCK), -(-width // BLOCK))).astype(f32)
     lift = 10 * gain[0, ::-1, ::-1] - 5
-    found, painted = np.zeros_like(wet), np.zeros_like(luma)
-    cpu.restore_plane(wet, gain, lift, luma, f32(0.7), found, painted)
-    wet_expected, painted_expected = reference.restore_plane(wet, gain, lift, luma, 0.7)
+    found, painted = np.zeros_like(wet), np.zeros((height, width), np.uint8)
+    cpu.restore_plane(wet, gain, lift, found, painted)
+    wet_expected, painted_expected = reference.restore_plane(wet, gain, lift)
     np.testing.assert_allclose(found, wet_expected, atol=1e-3)
     assert np.abs(painted.astype(int) - painted_expected).max() <= 1
 
 
-def test_mixing_equals_the_reference():
-    luma = planes_of(37, 21)[0]
-    wet = reference.pad_wet(planes_of(37, 21, seed=2)[0])
-    painted = np.zeros_like(luma)
-    cpu.mix_plane(wet, luma, f32(0.3), painted)
-    inside = wet[BORDER:-BORDER, BORDER:-BORDER]
-    assert np.abs(painted.astype(int) - reference.mix_plane(inside, luma, 0.3)).max() <= 1
+def test_rounding_equals_the_reference():
+    wet = reference.pad_wet(255 * np.random.default_rng(2).random((21, 37)).astype(f32))
+    painted = np.zeros((21, 37), np.uint8)
+    cpu.round_plane(wet, painted)
+    np.testing.assert_array_equal(painted, reference.round_plane(wet[BORDER:-BORDER, BORDER:-BORDER]))
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)

@@ -45,7 +45,8 @@ def test_there_are_at_least_six_styles_and_each_states_its_painting_and_rights()
 
 @pytest.mark.parametrize("name", [style.name for style in Library(shipped()).styles])
 def test_every_style_exports_to_a_valid_model(name):
-    model = to_onnx(Library(shipped()).painter(name), BT601_LIMITED)
+    library = Library(shipped())
+    model = to_onnx(library.painter(library.conditioning(name)), BT601_LIMITED)
     onnx.checker.check_model(model, full_check=True)
     weights = [c for c in model.graph.initializer if c.name.endswith("weight.codes")]
     assert len(weights) == 13

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scenes import frame_of, texture
 
+from engine.controls import Controls
 from engine.errors import SinkClosed, SinkError, SourceError
 from engine.frame import Frame, StreamInfo
 from engine.pipeline import Pipeline
@@ -58,14 +59,23 @@ class ListSink:
 
 
 class Inverter:
-    """A stylizer that paints the negative, as slowly as asked."""
+    """A stylizer that paints the negative, as slowly as asked, and the camera once strength 0 is wished."""
 
-    version = device = precision = "test"
+    settled = True
 
     def __init__(self, depth: int = 1, delay: float = 0.0):
         self.depth, self.delay = depth, delay
         self.tiles = [np.zeros((*tile_grid(*SIZE), 24), np.uint8) for _ in range(depth + 1)]
         self.submitted = self.collected = 0
+        self.wished: list[tuple[str, float]] = []
+        self.notes = ["stylizer note"]
+
+    def wish(self, look: str, strength: float) -> None:
+        self.wished.append((look, strength))
+
+    @property
+    def plain(self) -> bool:
+        return self.wished[-1][1] == 0
 
     def input(self) -> np.ndarray:
         return self.tiles[self.submitted % len(self.tiles)]
@@ -187,6 +197,64 @@ def test_the_report_holds_times_counts_and_notes():
     Pipeline(ListSource(film(5)), Inverter(), [ListSink()], report).run()
     found = report.as_dict()
     assert found["frames"]["written"] == 5
-    assert found["notes"] == ["source note"]
+    assert found["notes"] == ["source note", "stylizer note"]
     assert set(found["stages_ms"]) == {"decode", "pack", "flow", "network", "temporal", "deliver"}
     assert found["latency_ms"]["p99"] >= found["latency_ms"]["p50"] > 0
+
+
+class Slider:
+    """Controls of which each frame gets the next."""
+
+    def __init__(self, *controls: Controls):
+        self.left = list(controls)
+
+    def __call__(self) -> Controls:
+        return self.left.pop(0)
+
+
+def test_the_stylizer_is_told_of_every_frame_s_style_and_strength():
+    controls = [Controls(style="a", strength=0.5), Controls(style="b", strength=1)]
+    stylizer = Inverter()
+    Pipeline(ListSource(film(2)), stylizer, [ListSink()], Report(), Slider(*controls)).run()
+    assert stylizer.wished == [("a", 0.5), ("b", 1)]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_while_strength_is_nought_frames_pass_as_they_are_in_their_order_and_the_network_rests(depth):
+    frames, sink, report = film(9), ListSink(), Report()
+    strengths = [1, 1, 0, 0, 0, 1, 1, 0, 1]
+    stylizer = Inverter(depth)
+    Pipeline(ListSource(frames), stylizer, [sink], report, Slider(*(Controls(strength=s) for s in strengths))).run()
+    assert stylizer.submitted == strengths.count(1)
+    assert [frame.pts for frame in sink.items] == list(range(9))
+    for frame, painted, strength in zip(frames, sink.items, strengths, strict=True):
+        luma = frame.planes[0]
+        np.testing.assert_array_equal(painted.planes[0], 255 - luma if strength else luma)
+    assert report.carried == 0
+
+
+def test_paint_from_before_the_strength_was_nought_does_not_come_back():
+    still = texture(*SIZE)
+    sink, report = ListSink(), Report()
+    frames = [frame_of(still, index=0), frame_of(still, index=1), frame_of(255 - still, index=2)]
+    frames.append(frame_of(255 - still, index=3))
+    controls = [Controls(strength=s, consistency=1) for s in (1, 0, 0, 1)]
+    Pipeline(ListSource(frames), Inverter(), [sink], report, Slider(*controls), cadence=4).run()
+    np.testing.assert_array_equal(sink.items[3].planes[0], still)
+    assert report.cuts == 0
+
+
+def test_while_the_style_changes_old_paint_gives_way_even_at_full_consistency():
+    stylizer = Inverter()
+    stylizer.settled = False
+    still = texture(*SIZE)
+    frames, sink = [frame_of(still, index=i) for i in range(12)], ListSink()
+
+    def collect() -> np.ndarray:  # from the second frame on in another style
+        stylizer.collected += 1
+        return 255 - stylizer.tiles[0] if stylizer.collected == 1 else stylizer.tiles[0]
+
+    stylizer.tiles = stylizer.tiles[:1]
+    stylizer.collect = collect
+    Pipeline(ListSource(frames), stylizer, [sink], Report(), lambda: Controls(consistency=1)).run()
+    assert np.abs(sink.items[-1].planes[0].astype(int) - still).mean() < 5

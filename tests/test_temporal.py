@@ -109,12 +109,12 @@ def test_a_long_still_neither_drifts_nor_blurs():
     assert abs(last.std() / first.std() - 1) < 0.01
 
 
-@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
-def test_strength_goes_from_the_camera_to_the_painting(strength):
-    view, painting = texture(*SIZE, seed=1), texture(*SIZE, seed=2)
-    painted = Scene().paint(view, painting, strength=strength)
-    expected = view + strength * (painting.astype(float) - view)
-    assert np.abs(painted - expected).max() <= 0.51
+def test_a_frame_that_is_not_painted_is_a_copy_of_the_camera_s():
+    frame = frame_of(texture(*SIZE), chroma=77)
+    copy = temporal.unpainted(frame)
+    for original, copied in zip(frame.planes, copy.planes, strict=True):
+        np.testing.assert_array_equal(copied, original)
+        assert not np.shares_memory(copied, original)
 
 
 def test_keeping_the_colours_takes_chroma_from_the_camera():

@@ -4,6 +4,7 @@ All run the same exported model (`models.export.to_onnx`): tiles of bytes in, ti
 """
 
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Protocol
 
@@ -11,10 +12,11 @@ import numpy as np
 
 from engine.errors import StylizerError, UsageError
 from engine.report import Facts
+from engine.stylizers.morphing import MorphingStylizer
 from kernels.layout import CHANNELS, tile_grid
 from models.colour import Encoding
 from models.export import to_onnx
-from models.library import Library, LibraryError, shipped
+from models.library import Library, LibraryError
 
 
 class Stylizer(Protocol):
@@ -44,7 +46,7 @@ class Stylizer(Protocol):
 class Painting:
     """A stylizer at work, and the facts about it."""
 
-    stylizer: Stylizer
+    stylizer: MorphingStylizer
     facts: Facts
 
 
@@ -57,54 +59,65 @@ BACKENDS = {
 
 
 def open_stylizer(
-    style: str,
+    look: str,
     size: tuple[int, int],
     encoding: Encoding,
     backend: str = "auto",
     depth: int = 1,
     library: Library | None = None,
+    strength: float = 1.0,
 ) -> Painting:
-    """The network for `style` and pictures of `size` (width, height) in `encoding`, on the best backend that runs.
+    """The network for `look` (see `Library.conditioning`) at `strength` in [0, 1] and pictures of `size` (width, height) in
+    `encoding`, on the best backend that runs.
 
-    With `backend` named, that one or an error. Raises UsageError for an unknown style or backend, StylizerError if the
-    model is damaged or nothing runs it.
+    With `backend` named, that one or an error. Raises UsageError for a look or a backend that there is not, StylizerError if
+    the model is damaged or nothing runs it.
     """
-    library = library or Library(shipped())
+    library = library or Library()
     if backend != "auto" and backend not in BACKENDS:
         raise UsageError(f"no backend '{backend}'; there are auto, {', '.join(BACKENDS)}")
-    names = [entry.name for entry in _manifest(library)]
-    if style not in names:
-        raise UsageError(f"no style '{style}'; there are {', '.join(names)}")
     try:
-        model = to_onnx(library.painter(style), encoding).SerializeToString()
+        vector = library.conditioning(look, strength)
     except LibraryError as error:
-        raise StylizerError(str(error)) from error
+        raise (UsageError if _is_sound(library) else StylizerError)(str(error)) from error
     width, height = size
-    grid = tile_grid(width, height)
     refused = []
     for name in [backend] if backend != "auto" else BACKENDS:
         module, package = BACKENDS[name]
         try:
             module_name, kind = module.split(":")
-            stylizer = getattr(import_module(f"engine.stylizers.{module_name}"), kind)(model, grid, depth)
+            backend_kind = getattr(import_module(f"engine.stylizers.{module_name}"), kind)
+            make = partial(_make, backend_kind, library, encoding, tile_grid(width, height), depth)
+            stylizer = make(vector)
+        except LibraryError as error:
+            raise StylizerError(str(error)) from error
         except ImportError:
             refused.append(f"{name} is not installed (pip install '{package}')")
             continue
         except Exception as error:  # a backend may fail in any way of its own; the next one is asked, and the reason is kept
             refused.append(f"{name} does not run here: {' '.join(str(error).split())[:200]}")
             continue
-        facts = Facts(
-            name, stylizer.version, stylizer.device, stylizer.precision, width, height, style, stylizer.depth, refused
-        )
-        return Painting(stylizer, facts)
+        made = (stylizer.version, stylizer.device, stylizer.precision)
+        facts = Facts(name, *made, width, height, look, strength, stylizer.depth, refused)
+        return Painting(MorphingStylizer(stylizer, vector, facts, library.conditioning, make), facts)
     raise StylizerError("; ".join(refused))
 
 
-def _manifest(library: Library):
+def _make(
+    kind: type[Stylizer], library: Library, encoding: Encoding, grid: tuple[int, int], depth: int, vector: np.ndarray
+) -> Stylizer:
+    return kind(to_onnx(library.painter(vector), encoding).SerializeToString(), grid, depth)
+
+
+def _is_sound(library: Library) -> bool:
+    """Whether all that was shipped can be read, so that it must be the look that is wrong."""
     try:
-        return library.styles
-    except LibraryError as error:
-        raise StylizerError(str(error)) from error
+        for style in library.styles:
+            if not style.own:
+                library.conditioning(style.name)
+    except LibraryError:
+        return False
+    return True
 
 
 def new_tiles(grid: tuple[int, int]) -> np.ndarray:

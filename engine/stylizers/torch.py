@@ -41,8 +41,8 @@ def _dequantise(codes: Tensor, step: Tensor, zero: Tensor, axis: int = 0) -> Ten
 
 
 def _quantise(x: Tensor, step: Tensor, zero: Tensor) -> Tensor:
-    """Only the picture itself, which has a zero point, is turned into bytes."""
-    return (x / step + zero).round().clamp(0, 255).byte() if int(zero) else x
+    """The picture itself, which has a zero point, is turned into bytes; activations are only clipped as bytes would be."""
+    return (x / step + zero).round().clamp(0, 255).byte() if int(zero) else x.clamp(max=float(step) * 255)
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor, strides: list[int], pads: list[int], **_: object) -> Tensor:

@@ -1,0 +1,182 @@
+"""A stylizer whose style changes while it paints.
+
+A style is one vector, and all vectors between two of them are styles as well. Networks on the straight line from what is
+painted to what is wished are made one after the other by a thread of their own, warmed up, and taken over between two
+frames; until then the old network paints on.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.report import Facts
+
+if TYPE_CHECKING:
+    from engine.stylizers import Stylizer
+
+MORPH = 0.6  # seconds from one style to another
+STEP = 0.12  # seconds between two networks, at least
+SETTLING = 4  # frames under a new network, after which nothing is left of paint of the one before
+
+
+def next_vector(start: np.ndarray, goal: np.ndarray, elapsed: float, making: float) -> tuple[np.ndarray, float]:
+    """The vector float32 [D] that is to be painted next on the way from `start` to `goal`, and when.
+
+    `elapsed` seconds of MORPH are gone, and `making` a network takes so many: the slower, the fewer stand on the way. The
+    time is in seconds since the way was begun; at MORPH the vector is `goal` itself.
+    """
+    due = min(elapsed + max(making, STEP), MORPH)
+    return (goal if due == MORPH else start + np.float32(due / MORPH) * (goal - start)), due
+
+
+class MorphingStylizer:
+    """See `engine.stylizers.Stylizer`; `wish` says what it is to paint from then on.
+
+    `first` paints `vector`, and `facts` say what that is; they and `notes` are kept up to date. `conditioning` gives the
+    vector of a look and a strength, `make` the network for a vector. Either may take its time and raise what it likes: the
+    stream goes on as it is.
+    """
+
+    def __init__(
+        self,
+        first: "Stylizer",
+        vector: np.ndarray,
+        facts: Facts,
+        conditioning: Callable[[str, float], np.ndarray],
+        make: Callable[[np.ndarray], "Stylizer"],
+    ):
+        self.version, self.device, self.precision, self.depth = first.version, first.device, first.precision, first.depth
+        self.facts = facts
+        self.notes: list[str] = []
+        self._painting = first
+        self._in_flight: deque[Stylizer] = deque()
+        self._under_new = SETTLING  # frames submitted since the newest network was taken over
+        self._at_nought = facts.strength == 0
+        self._conditioning, self._make = conditioning, make
+        # between the painter and the thread, under the lock of `_changed`
+        self._changed = threading.Condition()
+        self._wish = (facts.style, facts.strength)
+        self._ready: Stylizer | None = None  # the newest network, not yet taken over
+        self._reached: tuple[str, float] | None = None  # the wish that is fulfilled by it, or by the one that paints
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        # of the thread alone
+        self._vector = vector  # of the newest network
+        self._making = 0.0  # seconds that it took
+
+    def input(self) -> np.ndarray:
+        return self._painting.input()
+
+    def submit(self) -> None:
+        self._painting.submit()
+        self._in_flight.append(self._painting)
+        self._under_new += 1
+
+    def collect(self) -> np.ndarray:
+        return self._in_flight.popleft().collect()
+
+    def wish(self, look: str, strength: float) -> None:
+        """Say before every frame what is to be painted, and take over the network on the way to it that is ready.
+
+        Only the newest wish counts. One that cannot be fulfilled leaves everything as it is, a note, and `facts.refused`.
+        """
+        if self._wish == (look, strength) and self._ready is None and self._reached is None:
+            return
+        with self._changed:
+            if self._wish != (look, strength):
+                self._wish = (look, strength)
+                self.facts.becoming, self.facts.refused = look, ""
+                self._changed.notify()
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="morphing")
+                    self._thread.start()
+            self._take_over()
+
+    def _take_over(self) -> None:
+        if self._ready is not None:
+            self._painting, self._ready = self._ready, None
+            self._under_new, self._at_nought = 0, False
+        if self._reached is not None:
+            self.facts.style, self.facts.strength = self._reached
+            self._at_nought = self.facts.strength == 0
+            if self._reached == self._wish:
+                self.facts.becoming = ""
+            self._reached = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the network has been the same for so many frames that the paint of the one before is gone."""
+        return self._under_new >= SETTLING
+
+    @property
+    def plain(self) -> bool:
+        """Whether strength 0 is painted, so that frames can be left as they are."""
+        return self._at_nought and self.settled
+
+    def close(self) -> None:
+        """Give up what is wished, and wait for the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _work(self) -> None:
+        """Fulfil wishes until there is no new one."""
+        fulfilled = None
+        while True:
+            with self._changed:
+                wish = self._wish
+                if self._closed or wish == fulfilled:
+                    self._thread = None
+                    return
+            try:
+                arrived = self._go(wish)
+            except Exception as error:  # of the library or of a backend; the stream must not stop for either
+                self._refuse(wish, " ".join(str(error).split())[:300])
+                arrived = True  # at all that there is of it
+            if arrived:
+                fulfilled = wish
+
+    def _go(self, wish: tuple[str, float]) -> bool:
+        """Walk to what is wished, while it is; returns whether all the way."""
+        goal = self._conditioning(*wish)
+        start, began, due = self._vector, time.perf_counter(), 0.0
+        if np.array_equal(start, goal):
+            with self._changed:
+                self._reached = wish
+            return True
+        while due < MORPH and not self._outdated(wish):
+            begun = time.perf_counter()
+            vector, due = next_vector(start, goal, begun - began, self._making)
+            network = self._make(vector)
+            _warm_up(network)
+            self._making = time.perf_counter() - begun
+            with self._changed:
+                self._changed.wait_for(lambda: self._outdated(wish), began + due - time.perf_counter())
+                self._ready, self._vector = network, vector
+                self._reached = wish if due == MORPH else None
+        return due == MORPH
+
+    def _outdated(self, wish: tuple[str, float]) -> bool:
+        return self._closed or self._wish != wish
+
+    def _refuse(self, wish: tuple[str, float], reason: str) -> None:
+        with self._changed:
+            line = f"{reason}; {self.facts.style} paints on"
+            if line not in self.notes:
+                self.notes.append(line)
+            if self._wish == wish:
+                self.facts.becoming, self.facts.refused = "", line
+
+
+def _warm_up(network: "Stylizer") -> None:
+    """Paint a frame for nobody, because a backend's first one takes longer."""
+    network.input()
+    network.submit()
+    network.collect()

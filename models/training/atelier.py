@@ -1,0 +1,133 @@
+"""What is trained together: the generator, the vectors of the named styles, and the encoder of any other."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from models.library import Library
+from models.networks.encoder import StyleEncoder
+from models.networks.generator import Generator, Shape
+from models.tiles import MARGIN, rgb_to_tiles, tiles_to_rgb
+
+
+class Atelier(nn.Module):
+    """A generator with a row of conditioning for each named style; row 0 is the identity, which gives back the picture."""
+
+    def __init__(self, shape: Shape, names: Sequence[str]):
+        super().__init__()
+        self.names = list(names)
+        self.generator = Generator(shape)
+        self.encoder = StyleEncoder(shape.conditioning)
+        self.table = nn.Parameter(torch.zeros(1 + len(self.names), shape.conditioning))
+
+    def begin(self, rgb: Tensor) -> None:
+        """Set all conditioning to the same balanced start, from a few pictures float [N, 3, H, W]."""
+        vector = self.generator.balance(rgb_to_tiles(rgb))
+        with torch.no_grad():
+            self.table.copy_(vector.expand_as(self.table))
+            self.encoder.head.bias.copy_(vector)
+
+    def renamed(self, names: Sequence[str]) -> "Atelier":
+        """The same network for other names: known ones keep their vectors, new ones begin with the mean of all."""
+        other = Atelier(self.generator.shape, names)
+        other.generator, other.encoder = self.generator, self.encoder
+        rows = dict(zip(self.names, self.table[1:], strict=True))
+        mean = self.table[1:].mean(0)
+        with torch.no_grad():
+            other.table.copy_(torch.stack([self.table[0], *(rows.get(name, mean) for name in names)]))
+        return other
+
+    def conditioning(self, styles: Sequence[int], looks: Tensor | None, strengths: Tensor) -> Tensor:
+        """Vectors [S, D]: `styles` are indices of names, or -1 for the next of `looks` through the encoder.
+
+        Strengths float [S] in [0, 1] lead from the identity to the style along a straight line.
+        """
+        encoded = iter(self.encoder(looks) if looks is not None and len(looks) else ())
+        rows = torch.stack([self.table[1 + style] if style >= 0 else next(encoded) for style in styles])
+        return self.table[0] + strengths[:, None] * (rows - self.table[0])
+
+    def paint(self, rgb: Tensor, conditioning: Tensor) -> tuple[Tensor, Tensor]:
+        """R'G'B' [N, 3, H, W] in [0, 1], H and W multiples of 8, painted; and the trunk's features [N, C, H/8, W/8].
+
+        Features and painting are cut back to the picture; its margin is repeated border (`models.tiles`).
+        """
+        trunk: dict[str, Tensor] = {}
+        last = f"block{self.generator.shape.blocks - 1}b"
+
+        def watch(name: str, activation: Tensor) -> None:
+            if name == last:
+                trunk[name] = activation
+
+        framed = F.pad(rgb, (MARGIN,) * 4, mode="replicate")
+        with torch.autocast(rgb.device.type, torch.bfloat16):
+            tiles = rgb_to_tiles(framed).contiguous(memory_format=torch.channels_last)
+            painted = self.generator(tiles, conditioning, watch)
+        edge = MARGIN // 8
+        whole = tiles_to_rgb(painted.float())[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+        return _clip(whole), trunk[last][..., edge:-edge, edge:-edge]
+
+    def save(self, path: Path, optimiser: torch.optim.Optimizer | None = None, **facts: float) -> None:
+        """Write a checkpoint that training can resume from, atomically; `facts` are kept beside the weights."""
+        tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
+        if optimiser is not None:
+            for index, state in optimiser.state_dict()["state"].items():
+                tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
+        shape = {name: getattr(self.generator.shape, name) for name in Shape.__dataclass_fields__}
+        metadata = {"names": self.names, "shape": shape, "settled": self.generator.settled, "facts": facts}
+        temporary = path.with_suffix(".partial")
+        save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
+        temporary.replace(path)
+
+
+def load(path: Path) -> tuple[Atelier, dict[str, float]]:
+    """A checkpoint and its facts. Raises OSError if there is none, ValueError for any other file."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+        atelier = Atelier(Shape(**metadata["shape"]), metadata["names"])
+        tensors = {name: value for name, value in load_file(path).items() if not name.startswith("optimiser.")}
+        atelier.load_state_dict(tensors)
+        atelier.generator.settled = metadata["settled"]
+        return atelier, metadata["facts"]
+    except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} is not a checkpoint of this program ({' '.join(str(error).split())[:120]})") from error
+
+
+def from_library(library: Library) -> Atelier:
+    """The published network with its shipped styles, to go on training from or to refine a style with."""
+    tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in library.tensors.items()}
+    experts, wide = tensors["enter.codes"].shape[:2]
+    blocks = sum(name.startswith("block") and name.endswith("a.codes") for name in tensors)
+    student = Atelier(
+        Shape(wide, tensors["down.codes"].shape[1], blocks, experts), [style.name for style in library.shipped]
+    )
+    with torch.no_grad():
+        for name, parameter in student.generator.experts.items():
+            parameter.copy_(tensors[f"{name}.codes"] * tensors[f"{name}.step"][..., None, None, None])
+        student.table.copy_(torch.cat([tensors["identity"][None], tensors["styles"]]))
+        encoder = {n.removeprefix("encoder."): t.float() for n, t in tensors.items() if n.startswith("encoder.")}
+        student.encoder.load_state_dict(encoder)
+    student.generator.settle(tensors["reach"])
+    return student
+
+
+def restore(optimiser: torch.optim.Optimizer, path: Path) -> None:
+    """Give an optimiser the state that the checkpoint holds."""
+    states: dict[int, dict[str, Tensor]] = {}
+    with safe_open(path, "pt") as file:
+        for name in [n for n in file.keys() if n.startswith("optimiser.")]:  # noqa: SIM118 - not a dict
+            _, index, key = name.split(".")
+            states.setdefault(int(index), {})[key] = file.get_tensor(name)
+    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _clip(rgb: Tensor) -> Tensor:
+    """Clip to [0, 1] while letting the gradient through, so that a saturated pixel can come back."""
+    return rgb + (rgb.clamp(0, 1) - rgb).detach()

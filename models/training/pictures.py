@@ -1,0 +1,171 @@
+"""Training pictures: photographs as moving pairs, and paintings, with everything that can stand for one, as styles."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.encoder import SIDE
+from models.training.losses import Grams, StyleLoss
+from models.training.motion import MARGIN, moving_pair
+from models.training.textures import texture
+
+PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+def read_rgb(path: Path, short_side: int | None = None) -> np.ndarray:
+    """Read a picture as R'G'B' uint8 [H, W, 3], its short side scaled to `short_side` pixels.
+
+    Raises ValueError if the file is not a picture.
+    """
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise ValueError(f"{path} is not a picture that can be read")
+    rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return rgb if short_side is None else scaled(rgb, short_side)
+
+
+def scaled(rgb: np.ndarray, short_side: int) -> np.ndarray:
+    """The picture with its short side at `short_side` pixels."""
+    factor = short_side / min(rgb.shape[:2])
+    size = (round(rgb.shape[1] * factor), round(rgb.shape[0] * factor))
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+
+
+def to_tensor(rgb: np.ndarray) -> Tensor:
+    """R'G'B' uint8 [..., H, W, 3] as float32 [..., 3, H, W] in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(rgb, -1, -3))).float() / 255
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """All pictures in a folder, by name. Raises ValueError if there are none."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES) if folder.is_dir() else []
+    if not paths:
+        raise ValueError(f"no pictures in {folder}")
+    return paths
+
+
+def manifest(folder: Path) -> dict[str, dict[str, str]]:
+    """What `styles.json` in a folder of paintings states of each, by the painting's name; see `style_name`."""
+    path = folder / "styles.json"
+    entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return {style_name(entry["title"]): entry for entry in entries}
+
+
+def style_name(title: str) -> str:
+    """`The Great Wave off Kanagawa` as `great-wave`: short enough to type, still the painting's own."""
+    title = title.lower().split(" off ")[0].split(" (")[0].split(" / ")[0].split(", guarded")[0]
+    words = "".join(letter if letter.isalnum() else " " for letter in title).split()
+    return "-".join(word for word in words if word not in ("the", "a"))
+
+
+def names_of(paths: list[Path]) -> list[str]:
+    """What the paintings are called: after their titles, where `styles.json` states them, else after their files."""
+    titles = {entry["file"]: name for name, entry in manifest(paths[0].parent).items()}
+    return [titles.get(path.name, style_name(path.stem)) for path in paths]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Moving pairs: frames float32 [N, 3, S, S] in [0, 1], flow [N, S, S, 2] back to the first, where it holds [N, S, S]."""
+
+    first: Tensor
+    second: Tensor
+    backward: Tensor
+    visible: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(*(part.to(device) for part in (self.first, self.second, self.backward, self.visible)))
+
+
+class Photographs:
+    """All photographs of a folder, decoded once and kept in memory; batches of random crops, scales and mirrorings."""
+
+    def __init__(self, folder: Path, seed: int):
+        self.pictures = [read_rgb(path) for path in find_pictures(folder)]
+        self.random = np.random.default_rng(seed)
+
+    def batch(self, count: int, side: int) -> Tensor:
+        """R'G'B' float32 [count, 3, side, side] in [0, 1]."""
+        return to_tensor(np.stack([self.crop(side) for _ in range(count)]))
+
+    def pairs(self, count: int, side: int) -> Batch:
+        """Moving pairs of two photographs each."""
+        wide = side + 2 * MARGIN
+        pairs = [moving_pair(self.crop(wide), self.crop(wide), self.random) for _ in range(count)]
+        flows, seen = (torch.from_numpy(np.stack([getattr(p, n) for p in pairs])) for n in ("backward", "visible"))
+        first, second = (to_tensor(np.stack([getattr(p, n) for p in pairs])) for n in ("first", "second"))
+        return Batch(first, second, flows, seen)
+
+    def crop(self, side: int) -> np.ndarray:
+        """R'G'B' uint8 [side, side, 3].
+
+        Scales vary widely, since a frame of video at 1280x720 is smoother than a photograph of 288 pixels.
+        """
+        picture = self.pictures[self.random.integers(len(self.pictures))]
+        factor = side * self.random.uniform(1.0, 3.0) / min(picture.shape[:2])
+        part = min(int(np.ceil(side / factor)), *picture.shape[:2])
+        y = self.random.integers(picture.shape[0] - part + 1)
+        x = self.random.integers(picture.shape[1] - part + 1)
+        crop = cv2.resize(picture[y : y + part, x : x + part], (side, side), interpolation=cv2.INTER_CUBIC)
+        return crop[:, ::-1] if self.random.random() < 0.5 else crop
+
+
+class Styles:
+    """Paintings with the Gram matrices they ask for; each is computed at its first use and kept in half precision."""
+
+    def __init__(self, pictures: list[np.ndarray], loss: StyleLoss, device: torch.device):
+        self.pictures, self.loss, self.device = pictures, loss, device
+        self._grams: dict[int, Grams] = {}
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def targets(self, indices: list[int]) -> Grams:
+        """Gram matrices of the paintings, stacked."""
+        for index in indices:
+            if index not in self._grams:
+                found = self.loss.targets(to_tensor(self.pictures[index][None]).to(self.device))
+                # as float16 the largest entries would overflow
+                self._grams[index] = [{name: value.bfloat16() for name, value in scale.items()} for scale in found]
+        chosen = [self._grams[index] for index in indices]
+        return [
+            {name: torch.cat([grams[scale][name] for grams in chosen]) for name in chosen[0][scale]}
+            for scale in range(len(chosen[0]))
+        ]
+
+    def looks(self, indices: list[int]) -> Tensor:
+        """What the encoder sees of the paintings, which are squares of its size: float32 [N, 3, SIDE, SIDE]."""
+        return to_tensor(np.stack([self.pictures[index] for index in indices])).to(self.device)
+
+
+def stand_ins(paintings: list[np.ndarray], photographs: Photographs, seed: int) -> list[np.ndarray]:
+    """Styles for the encoder to learn from, uint8 [SIDE, SIDE, 3]: parts, scales and recolourings of the paintings, one
+    photograph for every three of them, and as many textures."""
+    random = np.random.default_rng(seed)
+    parts = [_recoloured(_part(painting, random), random) for painting in paintings for _ in range(12)]
+    parts += [_part(painting, random) for painting in paintings for _ in range(6)]
+    others = [photographs.crop(SIDE) for _ in range(len(parts) // 3)]
+    return parts + others + [texture(random, SIDE) for _ in range(len(parts) // 3)]
+
+
+def _part(painting: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    length = int(min(*painting.shape[:2], SIDE * random.uniform(0.7, 1.4)))
+    y, x = (random.integers(0, total - length + 1) for total in painting.shape[:2])
+    part = cv2.resize(painting[y : y + length, x : x + length], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    part = np.rot90(part, int(random.integers(4))) if random.random() < 0.3 else part
+    return np.ascontiguousarray(part[:, ::-1] if random.random() < 0.5 else part)
+
+
+def _recoloured(rgb: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Other hues, saturation, light and contrast."""
+    hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV).astype(np.float32)
+    hsv[..., 0] = (hsv[..., 0] + random.uniform(0, 180)) % 180
+    hsv[..., 1] *= random.uniform(0.2, 1.5)
+    mean = hsv[..., 2].mean()
+    hsv[..., 2] = (hsv[..., 2] - mean) * random.uniform(0.6, 1.3) + mean + random.normal(0, 25)
+    return cv2.cvtColor(np.clip(hsv, 0, (179, 255, 255)).astype(np.uint8), cv2.COLOR_HSV2RGB)

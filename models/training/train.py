@@ -1,0 +1,237 @@
+"""Train the painter: `allaprima train --styles DIR --content DIR --vgg FILE --out FILE`.
+
+One network learns all paintings of a folder by name and, through its encoder, to paint like any other picture. In every
+batch each sample has its own style; some are named, some encoded, and some are painted at less than full strength, down to
+the camera itself. Near the end the activations are clipped at a fixed reach and the roundings of 8 bits are trained with.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from models.library import Library
+from models.networks.generator import SHAPES
+from models.tiles import rgb_to_tiles
+from models.training import atelier as ateliers
+from models.training.atelier import Atelier
+from models.training.loop import Course, follow
+from models.training.losses import (
+    Judgement,
+    StyleLoss,
+    Vgg19,
+    content_loss,
+    feature_temporal_loss,
+    halve,
+    temporal_loss,
+    tone_loss,
+    total_variation,
+)
+from models.training.pictures import Batch, Photographs, Styles, find_pictures, names_of, read_rgb, stand_ins
+from models.training.sheets import contact_sheet, loss_curves
+from models.training.vgg import find_vgg
+
+NAMED, SOFT = 0.65, 0.2  # parts of the samples that are named styles, and that are painted at less than full strength
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How heavily each loss counts. `still` and `feature_still` are ReCoNet's; `same` is what strength 0 must give back."""
+
+    content: float = 2.5
+    style: float = 3.0
+    tone: float = 1.5
+    smooth: float = 10.0
+    still: float = 150.0
+    feature_still: float = 0.3
+    same: float = 60.0
+    teacher: float = 20.0
+
+
+class Pairs(IterableDataset):
+    """An endless stream of batches; every worker draws its own."""
+
+    def __init__(self, content: Path, seed: int, count: int, side: int):
+        self.photographs, self.seed, self.count, self.side = Photographs(content, seed), seed, count, side
+
+    def __iter__(self):
+        worker = torch.utils.data.get_worker_info()
+        self.photographs.random = np.random.default_rng([self.seed, worker.id if worker else 0])
+        while True:
+            yield self.photographs.pairs(self.count, self.side)
+
+
+@dataclass(slots=True)
+class Lesson:
+    """What is to be painted in one iteration: styles (-1 is encoded), what the encoder sees, strengths, Gram matrices."""
+
+    styles: list[int]
+    looks: Tensor | None
+    strengths: Tensor
+    targets: list[dict[str, Tensor]]
+
+
+class Teacher:
+    """Chooses styles and judges paintings. Without `others` all samples are of named styles."""
+
+    def __init__(self, named: Styles, others: Styles | None, weights: Weights):
+        self.named, self.others, self.weights = named, others, weights
+        self.style_loss, self.vgg, self.device = named.loss, named.loss.vgg, named.device
+
+    def lesson(self, count: int) -> Lesson:
+        """Styles and strengths for a batch."""
+        styles, looks, targets = [], [], []
+        for _ in range(count):
+            if self.others is None or torch.rand(()) < NAMED:
+                styles.append(int(torch.randint(len(self.named), ())))
+                targets.append(self.named.targets(styles[-1:]))
+            else:
+                index = int(torch.randint(len(self.others), ()))
+                styles.append(-1)
+                looks.append(self.others.looks([index]))
+                targets.append(self.others.targets([index]))
+        stacked = [
+            {name: torch.cat([t[scale][name] for t in targets]) for name in targets[0][scale]}
+            for scale in range(len(targets[0]))
+        ]
+        return Lesson(styles, torch.cat(looks) if looks else None, strengths_of(count).to(self.device), stacked)
+
+    def losses(self, student: Atelier, batch: Batch, lesson: Lesson, master: Atelier | None) -> dict[str, Tensor]:
+        """Each loss, weighted, as the mean over the batch."""
+        weights, strengths = self.weights, lesson.strengths
+        conditioning = student.conditioning(lesson.styles, lesson.looks, strengths)
+        # of every style both frames, one after the other, so that a kernel is mixed once for both
+        frames = torch.stack([batch.first, batch.second], 1).flatten(0, 1)
+        painted, trunk = student.paint(frames, conditioning)
+        first, second = painted[::2], painted[1::2]
+        features = self.vgg(halve(first), "relu3_4")
+        layer = self.style_loss.judgement.content_layer
+        with torch.no_grad():
+            wanted = self.vgg(halve(batch.first), layer)
+        given = (batch.first, batch.second)
+        losses = {
+            "content": weights.content * content_loss(features, wanted, layer),
+            "style": weights.style * strengths * self.style_loss(first, lesson.targets, features),
+            "tone": weights.tone * tone_loss(first, batch.first),
+            "smooth": weights.smooth * strengths * total_variation(first),
+            "still": weights.still * temporal_loss((first, second), given, batch.backward, batch.visible),
+            "deep": weights.feature_still * feature_temporal_loss((trunk[::2], trunk[1::2]), batch.backward, batch.visible),
+            "same": weights.same * (1 - strengths) * (first - batch.first).square().mean((1, 2, 3)),
+        }
+        if master is not None:
+            with torch.no_grad():
+                example, _ = master.paint(batch.first, master.conditioning(lesson.styles, lesson.looks, strengths))
+                seen = self.vgg(halve(example), "relu2_2")
+            near = (first - example).square().mean((1, 2, 3)) + 0.1 * content_loss(features, seen, "relu2_2")
+            losses["teacher"] = weights.teacher * near
+        return {name: value.mean() for name, value in losses.items()}
+
+
+def strengths_of(count: int) -> Tensor:
+    """How strongly to paint each sample: most in full, some less, a few of these not at all."""
+    soft = (torch.rand(count) * 1.25 - 0.25).clamp(min=0)
+    return torch.where(torch.rand(count) < SOFT, soft, torch.ones(count))
+
+
+@torch.no_grad()
+def reach(student: Atelier, pictures: Tensor, kept: float = 0.9999) -> Tensor:
+    """Where to clip each activation [activations]: what the part `kept` of its non-zero values stays under, in nine of ten
+    named styles. The styles that reach further learn to do without."""
+    found: list[Tensor] = []
+    for vector in student.table:
+        reached: dict[str, float] = {}
+
+        def record(name: str, values: Tensor, reached: dict[str, float] = reached) -> None:
+            flat = values[values > 0].float()
+            rank = max(int(len(flat) * (1 - kept)), 1)
+            reached[name] = float(flat.topk(rank).values[-1]) if len(flat) else 0.0
+
+        student.generator(rgb_to_tiles(pictures), vector[None], record)
+        found.append(torch.tensor([reached[name] for name in student.generator.order]))
+    return torch.stack(found).quantile(0.9, 0).clamp(min=1e-3)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the whole training. Raises ValueError for folders without pictures or weights of another shape."""
+    torch.manual_seed(options.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    paths = [p for p in find_pictures(options.styles) if p.stem not in options.hold_out]
+    named = [p for p in paths if p.stem not in options.unnamed]
+    paintings = [read_rgb(path, options.style_size) for path in named]
+    unnamed = [read_rgb(path, options.style_size) for path in paths if path not in named]
+    pairs = Pairs(options.content, options.seed, options.batch, options.size)
+    vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, torch.bfloat16)
+    loss = StyleLoss(vgg, options.judgement, tamed=True)
+    others = stand_ins(paintings + unnamed, pairs.photographs, options.seed)
+    teacher = Teacher(Styles(paintings, loss, device), Styles(others, loss, device), options.weights)
+    course = Course(None if options.minutes else options.iterations, options.minutes, options.rate, options.every)
+    student = _student(options, names_of(named), pairs.photographs, course).to(device)
+    master = ateliers.load(options.teacher)[0].to(device).eval() if options.teacher else None
+    optimiser = torch.optim.Adam(student.parameters(), options.rate, betas=(0.9, 0.99))
+    if options.resume:
+        ateliers.restore(optimiser, options.out)
+    samples = [pairs.photographs.crop(288) for _ in range(5)]
+    log = options.out.with_suffix(".jsonl")
+
+    def losses(batch: Batch) -> dict[str, Tensor]:
+        if course.done > options.settle_at and not student.generator.settled:
+            student.generator.settle(reach(student, pairs.photographs.batch(12, 256).to(device)))
+        return teacher.losses(student, batch, teacher.lesson(options.batch), master)
+
+    def checkpoint() -> None:
+        student.save(options.out, optimiser, iteration=course.iteration, seconds=course.seconds)
+        sheet = options.out.with_name(f"{options.out.stem}-{course.iteration:06d}.jpg")
+        contact_sheet(student, samples, others[:: len(others) // 6], sheet)
+        loss_curves(log, options.out.with_suffix(".png"))
+
+    workers = 8 if device.type == "cuda" else 0
+    follow(course, student, optimiser, DataLoader(pairs, batch_size=None, num_workers=workers), losses, log, checkpoint)
+    print(
+        f"{course.iteration} iterations in {course.seconds / 60:.0f} minutes: {options.out}, and beside it the log, the"
+        " curves and the contact sheets"
+    )
+
+
+def _student(options: argparse.Namespace, names: list[str], photographs: Photographs, course: Course) -> Atelier:
+    """A new network, or the one that is to be continued, whose progress goes into `course`."""
+    if options.resume:
+        student, facts = ateliers.load(options.out)
+        if student.names != names:
+            raise ValueError(f"the checkpoint knows {', '.join(student.names)}, but the folder has {', '.join(names)}")
+        course.iteration, course.seconds = int(facts["iteration"]), facts["seconds"]
+    elif options.begin_from is None:
+        student = Atelier(SHAPES[options.network], names)
+        student.begin(photographs.batch(8, 256))
+    elif options.begin_from.is_dir():
+        student = ateliers.from_library(Library(options.begin_from, options.network)).renamed(names)
+    else:
+        student = ateliers.load(options.begin_from)[0].renamed(names)
+    return student
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `allaprima train` understands."""
+    parser.add_argument("--styles", type=Path, required=True, metavar="DIR", help="folder of paintings")
+    parser.add_argument("--content", type=Path, required=True, metavar="DIR", help="folder of photographs")
+    parser.add_argument("--vgg", type=Path, metavar="FILE", help="VGG-19 weights; else they are downloaded once")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="checkpoint to write, safetensors")
+    parser.add_argument("--network", choices=sorted(SHAPES), default="fast")
+    parser.add_argument("--hold-out", nargs="*", default=[], metavar="STEM", help="paintings not to learn from")
+    parser.add_argument("--unnamed", nargs="*", default=[], metavar="STEM", help="paintings for the encoder alone")
+    parser.add_argument("--iterations", type=int, default=20000)
+    parser.add_argument("--minutes", type=float, help="train for so long instead")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--size", type=int, default=256, help="side of a crop, pixels, a multiple of 32")
+    parser.add_argument("--style-size", type=int, default=512, help="short side of a painting, pixels")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate")
+    parser.add_argument("--settle-at", type=float, default=0.5, metavar="PART", help="when activations are clipped")
+    parser.add_argument("--every", type=float, default=5, metavar="MINUTES", help="between checkpoints")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint --out")
+    parser.add_argument("--begin-from", type=Path, metavar="PATH", help="begin from a checkpoint or published weights")
+    parser.add_argument("--teacher", type=Path, metavar="FILE", help="checkpoint of a finer network to learn from as well")
+    parser.set_defaults(weights=Weights(), judgement=Judgement())

@@ -1,0 +1,185 @@
+"""Train a yardstick: `python -m models.training.yardstick --network johnson --style FILE --content DIR --out FILE`.
+
+One well-known network learns one painting, from the same photographs, by the same losses and over the same course as ours,
+so that what is left between them is the network. Johnson's learns from single frames, by all but the temporal losses;
+ReCoNet's from moving pairs, by those as well.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from models.networks.johnson import Johnson
+from models.networks.reconet import ReCoNet
+from models.training.atelier import restore
+from models.training.loop import Course, follow
+from models.training.losses import (
+    Grams,
+    Judgement,
+    StyleLoss,
+    Vgg19,
+    content_loss,
+    feature_temporal_loss,
+    halve,
+    temporal_loss,
+    tone_loss,
+    total_variation,
+)
+from models.training.pictures import Batch, Styles, read_rgb
+from models.training.train import Pairs, Weights
+from models.training.vgg import find_vgg
+
+NETWORKS: dict[str, type[Johnson]] = {"johnson": Johnson, "reconet": ReCoNet}
+_STYLE_SIZE = 512  # short side of the painting, pixels, as our networks learn it
+_RATE = 1e-3  # Johnson et al. 2016 and Gao et al. 2018
+_SEED = 1
+
+
+def losses(network: Johnson, batch: Batch, style_loss: StyleLoss, targets: Grams, weights: Weights) -> dict[str, Tensor]:
+    """Each loss, weighted, as the mean over the batch; `targets` are the Gram matrices of the one painting."""
+    moving = isinstance(network, ReCoNet)
+    frames = torch.cat([batch.first, batch.second]) if moving else batch.first
+    with torch.autocast(frames.device.type, torch.bfloat16):
+        encoded = network.encode(frames.contiguous(memory_format=torch.channels_last))
+        painted = network.decode(encoded)
+    painted = painted.float()
+    painted = painted + (painted.clamp(0, 1) - painted).detach()  # a saturated pixel still has a way back
+    count = len(batch.first)
+    first, second = painted[:count], painted[count:]
+    features = style_loss.vgg(halve(first), "relu3_4")
+    layer = style_loss.judgement.content_layer
+    with torch.no_grad():
+        wanted = style_loss.vgg(halve(batch.first), layer)
+    found = {
+        "content": weights.content * content_loss(features, wanted, layer),
+        "style": weights.style * style_loss(first, targets, features),
+        "tone": weights.tone * tone_loss(first, batch.first),
+        "smooth": weights.smooth * total_variation(first),
+    }
+    if moving:
+        given, pair = (batch.first, batch.second), (encoded[:count], encoded[count:])
+        found["still"] = weights.still * temporal_loss((first, second), given, batch.backward, batch.visible)
+        found["deep"] = weights.feature_still * feature_temporal_loss(pair, batch.backward, batch.visible)
+    return {name: value.mean() for name, value in found.items()}
+
+
+def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, metadata: dict[str, Any]) -> None:
+    """Write a checkpoint that training can resume from, atomically; `metadata` is what `describe` gives back."""
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
+    temporary = path.with_suffix(".partial")
+    save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
+    temporary.replace(path)
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What a checkpoint states: `network`, `style` (the painting's stem) and `facts` (iteration, seconds).
+
+    Raises ValueError if the file is none of this program's.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} is not a checkpoint that can be read ({error})") from error
+    if metadata.get("network") not in NETWORKS:
+        raise ValueError(f"{path} is not a checkpoint of {' or '.join(NETWORKS)}")
+    return metadata
+
+
+def load(path: Path) -> nn.Module:
+    """The network of a checkpoint, on the CPU, in eval mode. Raises ValueError as `describe` does."""
+    network = NETWORKS[describe(path)["network"]]()
+    tensors = load_file(path)
+    network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("optimiser.")})
+    return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+@torch.no_grad()
+def paint(module: nn.Module, rgb: Tensor) -> Tensor:
+    """R'G'B' float [N, 3, H, W] in [0, 1], of any size and on the module's device, painted and clipped to [0, 1]."""
+    height, width = rgb.shape[-2:]
+    whole = F.pad(rgb, (0, -width % 4, 0, -height % 4), mode="replicate")
+    return module(whole.contiguous(memory_format=torch.channels_last))[..., :height, :width].clamp(0, 1)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Run the whole training. Raises ValueError for what is no picture, an odd size, and a checkpoint of something else."""
+    if options.size % 16:
+        raise ValueError(f"--size must be a multiple of 16, not {options.size}")
+    torch.manual_seed(_SEED)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    painting = read_rgb(options.style, _STYLE_SIZE)
+    pairs = Pairs(options.content, _SEED, options.batch, options.size)
+    vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, torch.bfloat16)
+    style_loss = StyleLoss(vgg, options.judgement, tamed=True)
+    targets = Styles([painting], style_loss, device).targets([0])
+    course = Course(None if options.minutes else options.iterations, options.minutes, _RATE, every=5)
+    network = _begun(options, course).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.Adam(network.parameters(), _RATE, betas=(0.9, 0.99))
+    if options.resume:
+        restore(optimiser, options.out)
+
+    def checkpoint() -> None:
+        facts = {"iteration": course.iteration, "seconds": course.seconds}
+        metadata = {"network": options.network, "style": options.style.stem, "facts": facts}
+        save(options.out, network, optimiser, metadata)
+
+    def judged(batch: Batch) -> dict[str, Tensor]:
+        return losses(network, batch, style_loss, targets, options.weights)
+
+    batches = DataLoader(pairs, batch_size=None, num_workers=8 if device.type == "cuda" else 0)
+    follow(course, network, optimiser, batches, judged, options.out.with_suffix(".jsonl"), checkpoint)
+    print(f"{course.iteration} iterations in {course.seconds / 60:.0f} minutes: {options.out}, and beside it the log")
+
+
+def _begun(options: argparse.Namespace, course: Course) -> Johnson:
+    """A new network, or the checkpoint that is to be continued, whose progress goes into `course`."""
+    if not options.resume:
+        return NETWORKS[options.network]()
+    stated = describe(options.out)
+    if (stated["network"], stated["style"]) != (options.network, options.style.stem):
+        raise ValueError(f"{options.out} is {stated['network']} for {stated['style']}; it cannot be continued as another")
+    course.iteration, course.seconds = stated["facts"]["iteration"], stated["facts"]["seconds"]
+    return load(options.out).train()  # type: ignore[return-value]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command understands."""
+    parser.add_argument("--network", choices=sorted(NETWORKS), default="johnson")
+    parser.add_argument("--style", type=Path, required=True, metavar="FILE", help="the painting")
+    parser.add_argument("--content", type=Path, required=True, metavar="DIR", help="folder of photographs")
+    parser.add_argument("--vgg", type=Path, metavar="FILE", help="VGG-19 weights, safetensors; else downloaded once")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="checkpoint to write, safetensors")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--iterations", type=int, default=20000)
+    length.add_argument("--minutes", type=float, help="train for so long instead")
+    parser.add_argument("--size", type=int, default=256, help="side of a crop, pixels, a multiple of 16")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint --out")
+    parser.set_defaults(weights=Weights(), judgement=Judgement())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add_arguments(parser)
+    options = parser.parse_args()
+    try:
+        train(options)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, f"stopped; go on with --resume: {options.out}\n")
+
+
+if __name__ == "__main__":
+    main()

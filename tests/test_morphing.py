@@ -1,0 +1,286 @@
+"""The style changes while it paints: along a straight line, without a stop, and only the newest wish counts."""
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scenes import frame_of, texture
+
+from engine.report import Facts
+from engine.stylizers import morphing, open_stylizer
+from engine.stylizers.morphing import MORPH, SETTLING, STEP, MorphingStylizer, next_vector
+from kernels import cpu
+from models.colour import Encoding
+from models.library import LibraryError
+
+LOOKS = {"a": (10.0, 0.0), "b": (110.0, 50.0), "c": (210.0, 0.0)}
+
+
+class Network:
+    """Paints every tile in the first number of its vector."""
+
+    version = device = precision = "test"
+    depth = 3
+
+    def __init__(self, vector: np.ndarray):
+        self.vector = vector
+        self.submitted = self.collected = 0
+
+    def input(self) -> np.ndarray:
+        return np.zeros((2, 2, 24), np.uint8)
+
+    def submit(self) -> None:
+        self.submitted += 1
+
+    def collect(self) -> np.ndarray:
+        self.collected += 1
+        return np.full((2, 2, 24), self.vector[0], np.uint8)
+
+
+class Workshop:
+    """A library and a backend at once. Holds its thread up at every network while `gate` is closed."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, float]] = []
+        self.made: list[Network] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.begun = 0
+        self.breaks_at: int | None = None
+
+    def conditioning(self, look: str, strength: float) -> np.ndarray:
+        self.asked.append((look, strength))
+        if look not in LOOKS:
+            raise LibraryError(f"no style and no picture '{look}'; there are a, b, c")
+        return np.array(LOOKS[look], np.float32) * np.float32(strength)
+
+    def make(self, vector: np.ndarray) -> Network:
+        self.begun += 1
+        assert self.gate.wait(10)
+        if len(self.made) == self.breaks_at:
+            raise RuntimeError("out of\nmemory")
+        self.made.append(Network(vector))
+        return self.made[-1]
+
+    def opened(self, look: str = "a", strength: float = 1.0) -> MorphingStylizer:
+        vector = self.conditioning(look, strength)
+        self.asked.clear()
+        facts = Facts("test", "test", "test", "test", 8, 8, look, strength, 3)
+        return MorphingStylizer(Network(vector), vector, facts, self.conditioning, self.make)
+
+
+@pytest.fixture
+def workshop(monkeypatch):
+    """In which a morph takes a twentieth of a second."""
+    monkeypatch.setattr(morphing, "MORPH", 0.05)
+    monkeypatch.setattr(morphing, "STEP", 0.01)
+    found = Workshop()
+    yield found
+    found.gate.set()
+
+
+def paint(stylizer: MorphingStylizer) -> int:
+    stylizer.input()
+    stylizer.submit()
+    return int(stylizer.collect()[0, 0, 0])
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def follow(stylizer: MorphingStylizer, look: str, strength: float = 1.0) -> None:
+    """Wish it as the pipeline does, before every frame, until nothing is left to be done."""
+
+    def done() -> bool:
+        stylizer.wish(look, strength)
+        return not stylizer.facts.becoming
+
+    until(done)
+
+
+@pytest.mark.parametrize(("making", "steps"), [(0.0, 5), (0.08, 5), (0.2, 3), (0.3, 2), (7.0, 1)])
+def test_a_morph_takes_its_time_in_as_many_steps_as_there_is_time_for(making, steps):
+    start, goal = np.float32([0, 6]), np.float32([6, 0])
+    elapsed, found = 0.0, []
+    while elapsed < MORPH:
+        vector, due = next_vector(start, goal, elapsed, making)
+        assert due - elapsed >= min(STEP, MORPH - elapsed)
+        np.testing.assert_allclose(vector, start + due / MORPH * (goal - start), rtol=1e-5)
+        elapsed = due
+        found.append(vector)
+    assert len(found) == steps
+    assert found[-1] is goal
+    assert elapsed == MORPH
+
+
+def test_while_nothing_else_is_wished_nothing_is_made(workshop):
+    stylizer = workshop.opened()
+    for _ in range(10):
+        stylizer.wish("a", 1.0)
+        assert paint(stylizer) == 10
+    assert not workshop.asked
+    assert not workshop.made
+
+
+def test_it_walks_straight_to_what_is_wished_and_says_where_it_is(workshop):
+    stylizer = workshop.opened()
+    workshop.gate.clear()
+    stylizer.wish("b", 0.5)
+    assert (stylizer.facts.style, stylizer.facts.becoming) == ("a", "b")
+    workshop.gate.set()
+    follow(stylizer, "b", 0.5)
+    assert (stylizer.facts.style, stylizer.facts.strength) == ("b", 0.5)
+    assert paint(stylizer) == 55
+    places = [network.vector for network in workshop.made]
+    assert len(places) > 1
+    assert [x for x, _ in places] == sorted(x for x, _ in places)
+    for x, y in places:
+        assert y == pytest.approx((x - 10) * 25 / 45, abs=1e-3)
+
+
+def test_the_old_network_paints_until_the_new_one_is_warm(workshop):
+    stylizer = workshop.opened()
+    workshop.gate.clear()
+    for _ in range(5):
+        stylizer.wish("b", 1.0)
+        assert paint(stylizer) == 10
+    workshop.gate.set()
+    painted = []
+
+    def changed() -> bool:
+        stylizer.wish("b", 1.0)
+        painted.append(paint(stylizer))
+        return painted[-1] != 10
+
+    until(changed)
+    newest = next(network for network in workshop.made if int(network.vector[0]) == painted[-1])
+    assert newest.collected == 2  # once for nobody
+
+
+def test_frames_in_flight_come_from_the_network_they_were_given_to(workshop):
+    stylizer = workshop.opened()
+    stylizer.submit()
+    follow(stylizer, "b")
+    stylizer.submit()
+    follow(stylizer, "c")
+    stylizer.submit()
+    assert [int(stylizer.collect()[0, 0, 0]) for _ in range(3)] == [10, 110, 210]
+
+
+def test_of_many_wishes_only_the_newest_counts(workshop):
+    stylizer = workshop.opened()
+    workshop.gate.clear()
+    stylizer.wish("b", 1.0)
+    until(lambda: len(workshop.asked) == 1)
+    for step in range(100):
+        stylizer.wish("c", step / 100)
+    workshop.gate.set()
+    follow(stylizer, "c", 0.99)
+    assert workshop.asked == [("b", 1.0), ("c", 0.99)]
+    assert paint(stylizer) == int(210 * 0.99)
+
+
+def test_a_new_wish_sets_out_from_where_it_is(workshop):
+    stylizer = workshop.opened()
+    follow(stylizer, "b")
+    workshop.made.clear()
+    workshop.gate.clear()
+    workshop.begun = 0
+    stylizer.wish("c", 1.0)
+    until(lambda: workshop.begun == 1)
+    stylizer.wish("a", 1.0)
+    workshop.gate.set()
+    follow(stylizer, "a")
+    turn, *after = [network.vector[0] for network in workshop.made]
+    assert 110 < turn < 210
+    assert after == sorted(after, reverse=True)
+    assert after[0] < turn
+    assert after[-1] == 10
+
+
+def test_a_wish_that_is_taken_back_ends_where_it_began(workshop):
+    stylizer = workshop.opened()
+    workshop.gate.clear()
+    stylizer.wish("b", 1.0)
+    workshop.gate.set()
+    follow(stylizer, "a")
+    assert paint(stylizer) == 10
+    assert stylizer.facts.style == "a"
+
+
+@pytest.mark.parametrize(("look", "breaks_at", "why"), [("mona-lisa", None, "there are a, b, c"), ("b", 0, "out of memory")])
+def test_what_cannot_be_painted_leaves_a_note_and_the_stream_goes_on(workshop, look, breaks_at, why):
+    stylizer = workshop.opened()
+    workshop.breaks_at = breaks_at
+    follow(stylizer, look)
+    assert paint(stylizer) == 10
+    assert stylizer.facts.style == "a"
+    assert why in stylizer.facts.refused
+    assert stylizer.notes == [stylizer.facts.refused]
+    workshop.breaks_at = None
+    follow(stylizer, "c")
+    assert paint(stylizer) == 210
+    assert not stylizer.facts.refused
+
+
+def test_networks_that_are_no_longer_used_are_released(workshop):
+    stylizer = workshop.opened()
+    follow(stylizer, "b")
+    follow(stylizer, "c")
+    networks = [weakref.ref(network) for network in workshop.made]
+    workshop.made.clear()
+    until(lambda: stylizer._thread is None)
+    assert sum(network() is not None for network in networks) == 1
+
+
+def test_once_strength_nought_is_painted_frames_can_be_left_as_they_are(workshop):
+    stylizer = workshop.opened()
+    assert not stylizer.plain
+    follow(stylizer, "a", 0.0)
+    for _ in range(SETTLING):
+        assert not stylizer.plain
+        assert not stylizer.settled
+        assert paint(stylizer) == 0
+    assert stylizer.plain
+    follow(stylizer, "b", 0.0)
+    assert stylizer.plain
+    follow(stylizer, "mona-lisa", 1.0)
+    assert stylizer.plain
+    follow(stylizer, "b", 0.1)
+    assert not stylizer.plain
+
+
+def test_opened_at_strength_nought_frames_can_be_left_as_they_are_at_once(workshop):
+    assert workshop.opened(strength=0.0).plain
+
+
+def test_closing_gives_up_what_is_wished(workshop, monkeypatch):
+    monkeypatch.setattr(morphing, "STEP", 60.0)
+    monkeypatch.setattr(morphing, "MORPH", 300.0)
+    stylizer = workshop.opened()
+    stylizer.wish("b", 1.0)
+    until(lambda: len(workshop.made) == 1)
+    stylizer.close()
+    assert stylizer._thread is None
+    assert len(workshop.made) == 1
+
+
+def test_the_real_network_ends_where_another_begins(monkeypatch):
+    monkeypatch.setattr(morphing, "MORPH", 0.05)
+    frame = frame_of(texture(64, 48))
+    painted = []
+    for first in ("starry-night", "great-wave:0.5,starry-night:0.5"):
+        stylizer = open_stylizer(first, (64, 48), Encoding(), strength=0.8).stylizer
+        follow(stylizer, "great-wave:0.5,starry-night:0.5", 0.8)
+        cpu.pack_tiles(*frame.planes, stylizer.input())
+        stylizer.submit()
+        painted.append(stylizer.collect().copy())
+        stylizer.close()
+    np.testing.assert_array_equal(*painted)

@@ -1,0 +1,311 @@
+"""Teaching the painter: what the network is, what judges it, and that training, resuming and publishing keep their word."""
+
+import argparse
+import json
+
+import cv2
+import numpy as np
+import pytest
+from perception import random_vgg
+from scenes import texture
+
+torch = pytest.importorskip("torch")
+
+from models.export import to_onnx  # noqa: E402
+from models.library import Library  # noqa: E402
+from models.networks.generator import SHAPES, Generator, Shape  # noqa: E402
+from models.tiles import rgb_to_tiles  # noqa: E402
+from models.training import atelier, losses, pictures, publish, refine, train  # noqa: E402
+from models.training.atelier import Atelier  # noqa: E402
+from models.training.loop import Course  # noqa: E402
+from models.training.pictures import to_tensor  # noqa: E402
+
+TINY = Shape(wide=8, deep=16, blocks=1, experts=2)
+
+
+def colours(side: int, seed: int, smooth: int = 6) -> np.ndarray:
+    return np.stack([texture(side, side, seed * 3 + i, smooth=smooth) for i in range(3)], -1)
+
+
+@pytest.fixture(scope="module")
+def vgg_file(tmp_path_factory):
+    return random_vgg(tmp_path_factory.mktemp("vgg") / "vgg.safetensors")
+
+
+@pytest.fixture(scope="module")
+def vgg(vgg_file):
+    return losses.Vgg19(vgg_file)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Paintings `one` and `two` with their manifest, and three photographs."""
+    manifest = []
+    for folder, names in (("styles", ("one", "two")), ("content", ("a", "b", "c"))):
+        (tmp_path / folder).mkdir()
+        for index, name in enumerate(names):
+            cv2.imwrite(str(tmp_path / folder / f"{name}.jpg"), colours(200, index + len(folder)))
+            about = {"title": f"The {name.title()}", "artist": "A", "year": "1", "rights": "r", "source": "s"}
+            manifest.append({"file": f"{name}.jpg"} | about)
+    (tmp_path / "styles" / "styles.json").write_text(json.dumps(manifest))
+    return tmp_path
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setitem(SHAPES, "fast", TINY)
+    monkeypatch.setattr(train, "stand_ins", lambda paintings, photographs, seed: [colours(384, s) for s in range(6)])
+
+
+def options(folders, vgg_file, **changed) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    words = ["--styles", folders / "styles", "--content", folders / "content", "--vgg", vgg_file]
+    words += ["--out", folders / "out.st", "--size", 64, "--batch", 2, "--style-size", 128, "--iterations", 4]
+    found = parser.parse_args([str(word) for word in words])
+    for name, value in changed.items():
+        setattr(found, name, value)
+    return found
+
+
+def tiles(seed: int, side: int = 64) -> torch.Tensor:
+    return rgb_to_tiles(to_tensor(colours(side, seed)[None]))
+
+
+@pytest.mark.parametrize(("name", "most"), [("fast", 3.5e9), ("fine", 15e9)])
+def test_the_networks_are_as_light_as_promised(name, most):
+    assert SHAPES[name].macs(640, 360) <= most
+
+
+def test_every_style_has_a_place_for_each_of_its_numbers():
+    covered = np.zeros(TINY.conditioning, int)
+    for _, *slices in TINY.fields():
+        for part in slices:
+            covered[part] += 1
+    assert (covered == 1).all()
+
+
+def test_samples_are_painted_each_in_its_own_style():
+    torch.manual_seed(0)
+    generator = Generator(TINY)
+    two = torch.cat([tiles(1), tiles(2)])
+    styles = torch.randn(2, TINY.conditioning)
+    together = generator(two, styles)
+    apart = torch.cat([generator(two[i : i + 1], styles[i : i + 1]) for i in range(2)])
+    torch.testing.assert_close(together, apart)
+    assert not torch.allclose(generator(two[:1], styles[1:]), apart[:1])
+
+
+def test_balanced_layers_begin_with_mean_zero_and_variance_one():
+    torch.manual_seed(0)
+    generator, picture = Generator(SHAPES["fast"]), tiles(1, 128)
+    vector = generator.balance(picture)[None]
+    entered = generator.convolve("enter", picture, vector)
+    assert float(entered.detach().mean().abs()) < 1e-3
+    assert float(entered.detach().var()) == pytest.approx(1, abs=0.05)
+    assert float(generator(picture, vector).detach().std()) < 0.2
+
+
+def test_a_settled_network_never_reaches_further():
+    torch.manual_seed(0)
+    generator, picture = Generator(TINY), tiles(1)
+    vector = generator.balance(picture)[None]
+    reached: dict[str, float] = {}
+    generator.settle(torch.full((len(generator.order),), 0.5))
+    bounded = generator.bounded
+
+    def watch(name, activation):
+        clipped = bounded(name, activation)
+        reached[name] = float(clipped.detach().max())
+        return clipped
+
+    generator.bounded = watch
+    generator(picture, vector)
+    assert max(reached.values()) <= 0.5
+
+
+def test_light_must_stay_light_and_dark_dark_whatever_the_palette():
+    photograph = to_tensor(colours(64, 1, smooth=20)[None])
+    other = to_tensor(colours(64, 5, smooth=20)[None])
+    assert float(losses.tone_loss(photograph * 0.5 + 0.2, photograph)) < 0.1
+    assert float(losses.tone_loss(1 - photograph, photograph)) > 2
+    assert float(losses.tone_loss(other, photograph)) > 0.5
+
+
+def test_a_painting_has_no_style_loss_to_itself_and_much_to_another(vgg):
+    style = losses.StyleLoss(vgg, losses.Judgement(scales=(0.0, 1.0, 0.7)))  # at full scale a random part is judged
+    one, other = (to_tensor(colours(128, seed, smooth)[None]) for seed, smooth in ((1, 3), (2, 12)))
+    assert float(style(one, style.targets(one))) == pytest.approx(0, abs=1e-6)
+    assert float(style(other, style.targets(one))) > 0.05
+
+
+def test_a_gram_matrix_has_the_gradient_of_its_definition():
+    features = torch.randn(2, 5, 4, 3, dtype=torch.float64, requires_grad=True)
+
+    def plain(x):
+        flat = x.flatten(2)
+        return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+    torch.testing.assert_close(losses.gram(features).double(), plain(features), atol=1e-6, rtol=1e-6)
+    weight = torch.randn(2, 5, 5, dtype=torch.float64)
+    (found,) = torch.autograd.grad((losses.gram(features).double() * weight).sum(), features)
+    (expected,) = torch.autograd.grad((plain(features) * weight).sum(), features)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_what_moves_with_the_scene_costs_nothing_and_what_stays_behind_does():
+    picture = to_tensor(colours(96, 1)[None])
+    shift = torch.zeros(1, 64, 64, 2)
+    shift[..., 0], shift[..., 1] = 8, 16
+    first, second = picture[..., :64, :64], picture[..., 16:80, 8:72]
+    visible = torch.zeros(1, 64, 64)
+    visible[:, :48, :56] = 1
+    paint = lambda rgb: 1 - rgb  # noqa: E731
+    still = losses.temporal_loss((paint(first), paint(second)), (first, second), shift, visible)
+    # the change of light that is taken off is that of the input, which here is none
+    assert float(still) == pytest.approx(0, abs=1e-9)
+    assert float(losses.temporal_loss((first, first), (first, second), shift, visible)) > 1e-3
+
+
+def test_a_change_of_light_in_the_input_is_allowed_in_the_painting():
+    given = to_tensor(colours(64, 1)[None]) * 0.5
+    none, everywhere = torch.zeros(1, 64, 64, 2), torch.ones(1, 64, 64)
+    brighter = (given, given + 0.1)
+    assert float(losses.temporal_loss(brighter, brighter, none, everywhere)) == pytest.approx(0, abs=1e-9)
+    assert float(losses.temporal_loss(brighter, (given, given), none, everywhere)) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_features_are_compared_along_the_flow():
+    features = torch.randn(1, 6, 8, 8)
+    shift = torch.zeros(1, 64, 64, 2)
+    shift[..., 0] = 16
+    moved = torch.roll(features, -2, 3)
+    visible = torch.zeros(1, 64, 64)
+    visible[..., :48] = 1
+    assert float(losses.feature_temporal_loss((features, moved), shift, visible)) == pytest.approx(0, abs=1e-6)
+    assert float(losses.feature_temporal_loss((features, features), shift, visible)) > 0.1
+
+
+def test_training_learns_and_goes_on_from_where_it_was(folders, vgg_file, small):
+    train.run(options(folders, vgg_file))
+    log = [json.loads(line) for line in (folders / "out.jsonl").read_text().splitlines()]
+    assert [entry["iteration"] for entry in log] == [1, 2, 3, 4]
+    assert all(np.isfinite(entry["style"]) for entry in log)
+    first, facts = atelier.load(folders / "out.st")
+    assert facts["iteration"] == 4
+    assert first.names == ["one", "two"]
+    assert first.generator.settled
+    assert (folders / "out.png").exists()
+    assert (folders / "out-000004.jpg").exists()
+    train.run(options(folders, vgg_file, iterations=6, resume=True))
+    log = [json.loads(line) for line in (folders / "out.jsonl").read_text().splitlines()]
+    assert [entry["iteration"] for entry in log] == [1, 2, 3, 4, 5, 6]
+    second, _ = atelier.load(folders / "out.st")
+    assert not torch.equal(first.table, second.table)
+
+
+def test_the_identity_learns_to_give_back_the_picture(folders, vgg_file, small, monkeypatch):
+    monkeypatch.setattr(train, "strengths_of", torch.zeros)
+    train.run(options(folders, vgg_file, iterations=25, rate=5e-3))
+    same = [json.loads(line)["same"] for line in (folders / "out.jsonl").read_text().splitlines()]
+    assert np.mean(same[-5:]) < 0.8 * np.mean(same[:5])
+
+
+def test_a_finer_network_teaches_as_well(folders, vgg_file, small):
+    train.run(options(folders, vgg_file, iterations=2))
+    (folders / "out.st").rename(folders / "teacher.st")
+    train.run(options(folders, vgg_file, iterations=2, seed=2, teacher=folders / "teacher.st"))
+    log = [json.loads(line) for line in (folders / "out.jsonl").read_text().splitlines()]
+    assert all(entry["teacher"] > 0 for entry in log)
+
+
+def test_a_checkpoint_of_other_paintings_cannot_be_resumed(folders, vgg_file, small):
+    Atelier(TINY, ["three"]).save(folders / "out.st")
+    with pytest.raises(ValueError, match="three"):
+        train.run(options(folders, vgg_file, resume=True))
+
+
+def test_a_network_for_more_paintings_begins_with_what_another_knows():
+    known = Atelier(TINY, ["one", "two"])
+    with torch.no_grad():
+        known.table.copy_(torch.randn_like(known.table))
+    more = known.renamed(["two", "three"])
+    assert more.names == ["two", "three"]
+    torch.testing.assert_close(more.table[:2], known.table[[0, 2]])
+    torch.testing.assert_close(more.table[2], known.table[1:].mean(0))
+
+
+def test_paintings_are_called_after_their_titles(folders):
+    paths = [folders / "styles" / "one.jpg", folders / "styles" / "Two_Horses.jpg"]
+    assert pictures.names_of(paths) == ["one", "two-horses"]
+    assert pictures.style_name("The Great Wave off Kanagawa") == "great-wave"
+
+
+def test_an_empty_folder_is_one_clear_error(folders, vgg_file):
+    (folders / "none").mkdir()
+    with pytest.raises(ValueError, match="no pictures"):
+        train.run(options(folders, vgg_file, styles=folders / "none"))
+
+
+@pytest.fixture
+def published(folders) -> Library:
+    torch.manual_seed(0)
+    student = Atelier(TINY, ["one", "two"])
+    student.begin(to_tensor(np.stack([colours(64, 1)])))
+    with torch.no_grad():
+        student.table.add_(torch.randn_like(student.table) * 0.1)
+    student.generator.settle(torch.full((len(student.generator.order),), 4.0))
+    student.save(folders / "done.st")
+    publish.publish(folders / "done.st", "fast", folders / "styles", folders / "weights")
+    return Library(folders / "weights", own=folders / "own")
+
+
+def test_what_is_published_paints_what_was_trained(folders, published):
+    student, _ = atelier.load(folders / "done.st")
+    again = atelier.from_library(published)
+    assert [style.name for style in published.styles] == ["one", "two"]
+    vectors = student.table[1:]
+    np.testing.assert_allclose(published.conditioning("two"), vectors[1].detach(), rtol=2e-3, atol=2e-3)
+    with torch.no_grad():
+        before, after = (model.generator(tiles(3), model.table[2:]) for model in (student, again))
+    assert float((before - after).square().mean()) < 1e-3 * float(before.square().mean())
+    painter = published.painter(published.conditioning("two"))
+    weight, bias = again.generator.kernels("down", again.table[2:])
+    np.testing.assert_allclose(painter.layers["down"].weight, weight[0].detach(), atol=1e-4)
+    np.testing.assert_allclose(painter.layers["down"].bias, bias[0].detach(), atol=1e-5)
+    assert len(to_onnx(painter).graph.node) > 10
+
+
+def test_what_is_not_trained_to_the_end_is_not_published(folders):
+    Atelier(TINY, ["one"]).save(folders / "early.st")
+    with pytest.raises(ValueError, match="not trained to the end"):
+        publish.publish(folders / "early.st", "fast", folders / "styles", folders / "weights")
+
+
+def test_a_painting_without_its_title_and_rights_is_not_published(folders):
+    student = Atelier(TINY, ["stolen"])
+    student.generator.settle(torch.ones(len(student.generator.order)))
+    student.save(folders / "x.st")
+    with pytest.raises(ValueError, match="stolen"):
+        publish.publish(folders / "x.st", "fast", folders / "styles", folders / "weights")
+
+
+def test_refining_brings_a_style_closer_and_touches_nothing_else(folders, vgg_file, vgg, published, monkeypatch):
+    monkeypatch.setattr(refine, "Course", lambda iterations, minutes, rate, every: Course(25, None, rate, every))
+    cv2.imwrite(str(folders / "mine.png"), colours(160, 9, smooth=3))
+    name = published.add(folders / "mine.png").name
+    before, identity = published.conditioning(name), published.conditioning(name, 0.0)
+
+    def far() -> float:
+        judge = losses.StyleLoss(vgg, losses.Judgement(scales=(0.0, 1.0, 0.7)))
+        vector = torch.from_numpy(published.conditioning(name))
+        with torch.no_grad():
+            painted, _ = atelier.from_library(published).paint(to_tensor(colours(128, 2)[None]), vector[None])
+            return float(judge(painted, judge.targets(to_tensor(colours(160, 9, smooth=3)[None]))))
+
+    at_first = far()
+    refine.refine(published, name, 1.0, folders / "content", vgg_file)
+    assert far() < 0.95 * at_first
+    assert np.abs(published.conditioning(name) - before).max() > 1e-3
+    np.testing.assert_array_equal(published.conditioning(name, 0.0), identity)
+    assert sorted(path.suffix for path in published.own.iterdir()) == [".jpg", ".json", ".safetensors"]
