@@ -121,7 +121,7 @@ class Found:
 def measure(frames: Iterable[tuple[Pair, Pair | None]], motion: Motion, judges: Judgements) -> Found:
     """Everything of a stream of pairs: luma uint8 [H, W], and R'G'B' uint8 [H, W, 3] where `judges` are to see it.
 
-    No more than the last FAR + 1 frames are kept.
+    No more than the first and the last FAR + 1 frames are kept.
     """
     found = Found(judgements={name: [] for name in judges})
     windows = {side: deque[np.ndarray](maxlen=FAR + 1) for side in _SIDES}
@@ -175,29 +175,24 @@ def judges_of(style: Path | None, vgg: Path | None) -> tuple[Judgements, dict[st
         from benchmarks import perception
         from models.training.pictures import read_rgb
     except ImportError as error:
-        return {}, {"content, style, SSIM, LPIPS": f"{error.name} is not installed (pip install 'allaprima[train]')"}
+        return {}, {"content, style, SSIM": f"{error.name} is not installed (pip install 'allaprima[train]')"}
     judges: Judgements = {"ssim": perception.ssim}
-    missing: dict[str, str] = {}
-    try:
-        judges["lpips"] = perception.open_lpips()
-    except ValueError as error:
-        missing["LPIPS"] = str(error)
     try:
         network = perception.open_vgg(vgg)
     except ValueError as error:
         if vgg:
             raise UsageError(str(error)) from error
-        return judges, missing | {"content, style": str(error)}
+        return judges, {"content, style": str(error)}
     judges["content"] = partial(perception.content_distance, network)
     if not style:
-        return judges, missing | {"style": "no painting is given (--style FILE)"}
+        return judges, {"style": "no painting is given (--style FILE)"}
     try:
         targets = perception.grams(network, read_rgb(style, SHORT_SIDE))
     except ValueError as error:
         raise UsageError(str(error)) from error
     judges["style"] = lambda painted, original: perception.style_loss(network, painted, targets)
     judges["style_of_original"] = lambda painted, original: perception.style_loss(network, original, targets)
-    return judges, missing
+    return judges, {}
 
 
 class Pairs:
@@ -250,7 +245,7 @@ def table(result: dict) -> Table:
         if name in changes.get("painted", {}):
             before, after = (changes[side].get(name) for side in _SIDES)
             row(f"{name}, first to last", before, after, "as the original", "+.2%")
-    for name, label, perfect in (("content", "content, relu3_2", 0), ("ssim", "SSIM", 1), ("lpips", "LPIPS", 0)):
+    for name, label, perfect in (("content", "content, relu3_2", 0), ("ssim", "SSIM", 1)):
         if name in result:
             row(label, perfect, result[name], str(perfect))
     if "style" in result:

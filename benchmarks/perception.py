@@ -4,8 +4,6 @@ Pictures are R'G'B', uint8 [H, W, 3]. VGG-19 works in float32 and judges the who
 same figures. It needs about a kilobyte a pixel: pictures of more than MOST_PIXELS are halved until they have less.
 """
 
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +16,6 @@ from models.training.vgg import find_vgg
 
 MOST_PIXELS = 1920 * 1088
 _LAYER = "relu3_2"  # that judges the content
-
-Compare = Callable[[np.ndarray, np.ndarray], float]  # of the painted and the original
 
 
 def open_vgg(path: Path | None) -> Vgg19:
@@ -60,35 +56,6 @@ def ssim(painted: np.ndarray, original: np.ndarray) -> float:
     """Structural similarity with the Gaussian window of Wang et al. 2004, mean over R', G' and B'; 1 is equal."""
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(painted, original, channel_axis=2, data_range=255, **settings))
-
-
-def open_lpips() -> Compare:
-    """LPIPS (Zhang et al. 2018) over AlexNet, 0 is equal. Raises ValueError with the reason where it cannot be had.
-
-    AlexNet's weights are downloaded once, checked by their hash, and read as tensors only.
-    """
-    try:
-        import lpips
-        from torchvision.models import AlexNet_Weights
-
-        weights = AlexNet_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # lpips calls torchvision as it was called once
-            model = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{error.name} is not installed (pip install lpips)") from error
-    except Exception as error:  # no network, a torchvision that does not fit PyTorch, a cache that cannot be written
-        raise ValueError(f"lpips or its weights cannot be had ({' '.join(str(error).split())[:120]})") from error
-    kept = [value for name, value in weights.items() if name.startswith("features.")]
-    with torch.no_grad():
-        for parameter, value in zip(model.net.parameters(), kept, strict=True):
-            parameter.copy_(value)
-
-    def compare(painted: np.ndarray, original: np.ndarray) -> float:
-        with torch.inference_mode():
-            return float(model(*(_tensor(picture) * 2 - 1 for picture in (painted, original))))
-
-    return compare
 
 
 def _tensor(rgb: np.ndarray) -> torch.Tensor:

@@ -1,5 +1,4 @@
-"""How good the shipped networks are, against a big network per painting: `python -m benchmarks.quality --photographs DIR
---paintings DIR --vgg FILE [--yardsticks DIR] [--clips FILE ...] [--json FILE]`.
+"""How good the shipped networks are, against a big network for each painting: `python -m benchmarks.quality --help`.
 
 Everything of ours goes the way it goes for the user, in 8 bits by OpenVINO. The yardsticks are Johnson's and ReCoNet's
 networks (`models.training.yardstick`) in float32. What cannot be measured is said to be so.
@@ -46,7 +45,7 @@ from models.export import Painter, to_onnx
 from models.library import Library, Style, shipped
 from models.training import yardstick
 from models.training.losses import Grams, Vgg19
-from models.training.pictures import find_pictures, read_rgb, to_tensor
+from models.training.pictures import find_pictures, names_of, read_rgb, to_tensor
 
 NETWORKS = ("fast", "fine")
 PRECISION_SIZE = "640x360"  # at which 8 bits are compared with 32, for every style
@@ -141,25 +140,17 @@ def equal_content(ours: Callable[[float], Level], theirs: Callable[[float], Leve
 
 
 def match(styles: Sequence[Style], folder: Path) -> tuple[dict[str, Path], list[Path]]:
-    """The painting of each style by its name, and those that no style has.
+    """The painting of each style by its name (`models.training.pictures.names_of`), and those that no style has.
 
-    A style's painting is the one whose file is named like it, `great_wave.jpg` for `great-wave`, or to which `styles.json`
-    beside the paintings gives the same title. Raises UsageError for a folder without pictures.
+    Raises UsageError for a folder without pictures.
     """
     try:
         paintings = find_pictures(folder)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    manifest = folder / "styles.json"
-    entries = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else []
-    titles = {Path(entry["file"]).stem: entry["title"] for entry in entries}
-    named = {
-        style.name: path
-        for style in styles
-        for path in paintings
-        if path.stem.replace("_", "-") == style.name or titles.get(path.stem) == style.title
-    }
-    return named, [path for path in paintings if path not in named.values()]
+    known = {style.name for style in styles}
+    called = list(zip(names_of(paintings), paintings, strict=True))
+    return {name: path for name, path in called if name in known}, [path for name, path in called if name not in known]
 
 
 def luma_of(rgb: np.ndarray, info: StreamInfo) -> np.ndarray:
@@ -377,6 +368,18 @@ def measure(options: argparse.Namespace) -> dict:
     }
 
 
+def note_in_manifest(folder: Path, networks: dict[str, dict]) -> None:
+    """Write each style's own style loss and content distance, by network, into `styles.json` of the weights."""
+    path = folder / "styles.json"
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    for entry in entries:
+        levels = {network: figures["named"].get(entry["name"]) for network, figures in networks.items()}
+        entry["measured"] = {
+            network: {key: round(level[key], 3) for key in Level._fields} for network, level in levels.items() if level
+        }
+    path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__.splitlines()[0])
     parser.add_argument("--photographs", type=Path, required=True, metavar="DIR")
@@ -389,7 +392,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--picture", default="640x480", metavar="WxH", help="of a photograph (default %(default)s)")
     parser.add_argument("--frames", type=int, default=30, help="of each clip and of the scene (default %(default)s)")
     parser.add_argument("--size", default="1280x720", metavar="WxH", help="of the scene (default %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, and charts beside it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures, charts beside it, and the manifest's")
     options = parser.parse_args(arguments)
     if options.frames <= stability.FAR:
         parser.error(f"--frames must be more than {stability.FAR}")
@@ -403,6 +406,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ]
         options.json.write_text(json.dumps({"rows": rows} | result, indent=2) + "\n", encoding="utf-8")
         plots.of_quality(options.json.parent, result)
+        note_in_manifest(options.weights, result["networks"])
 
 
 if __name__ == "__main__":

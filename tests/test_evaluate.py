@@ -50,15 +50,9 @@ def weights(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def vgg_file(weights, monkeypatch) -> Path:
-    """Weights that stand for VGG's, small paintings, and no LPIPS, which would be downloaded."""
+    """Weights that stand for VGG's, and small paintings."""
     pytest.importorskip("torch")
     pytest.importorskip("skimage")
-    from benchmarks import perception
-
-    def fail() -> None:
-        raise ValueError("not in tests")
-
-    monkeypatch.setattr(perception, "open_lpips", fail)
     monkeypatch.setattr(judging, "SHORT_SIDE", 64)
     return weights
 
@@ -95,7 +89,7 @@ def test_the_original_is_its_own_perfect_painting(original, tmp_path, vgg_file):
     assert found["sharpness"] == {"whole": 1, "across": 1, "down": 1}
     assert found["content"] == 0
     assert found["ssim"] == pytest.approx(1)
-    assert set(found["left_out"]) == {"LPIPS", "style", "e_stab at 10"}
+    assert set(found["left_out"]) == {"style", "e_stab at 10"}
 
 
 def test_style_is_the_distance_to_the_painting_given(original, tmp_path, vgg_file):
@@ -120,7 +114,7 @@ def test_without_weights_or_pytorch_the_rest_is_judged_and_the_reason_given(orig
     monkeypatch.delitem(sys.modules, "benchmarks.perception")
     monkeypatch.delattr(benchmarks, "perception")
     found = judge(original, original, frames=2)
-    assert "torch" in found["left_out"]["content, style, SSIM, LPIPS"]
+    assert "torch" in found["left_out"]["content, style, SSIM"]
     assert "e_stab_at_1" in found
     assert "allaprima[train]" in capsys.readouterr().out
 

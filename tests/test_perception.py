@@ -1,9 +1,7 @@
 """What a painting is like to the eye, and what `benchmarks.quality` makes of it: right where the answer is known."""
 
 import json
-import sys
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,42 +80,6 @@ def test_a_file_that_holds_no_vgg_is_one_line(tmp_path):
     broken.write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match=r"broken\.safetensors") as caught:
         perception.open_vgg(broken)
-    assert "\n" not in str(caught.value)
-
-
-def test_lpips_reads_the_weights_as_tensors_only_and_uses_them(monkeypatch):
-    asked = {}
-
-    class Lpips(torch.nn.Module):
-        def __init__(self, **words):
-            super().__init__()
-            self.net = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 1))
-            assert words["pnet_rand"]  # else it would load a pickle by itself
-
-        def forward(self, one, other):
-            return (self.net(one) - self.net(other)).abs().mean()
-
-    def get_state_dict(**words):
-        asked.update(words)
-        return {"features.0.weight": torch.ones(1, 3, 1, 1), "features.0.bias": torch.zeros(1), "classifier.1.bias": None}
-
-    weights = SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(get_state_dict=get_state_dict))
-    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=Lpips))
-    monkeypatch.setitem(sys.modules, "torchvision.models", SimpleNamespace(AlexNet_Weights=weights))
-    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(models=sys.modules["torchvision.models"]))
-    compare = perception.open_lpips()
-    assert asked["weights_only"]
-    black, white = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)
-    assert compare(black, black) == 0
-    assert compare(white, black) == pytest.approx(6)  # three channels from -1 to 1
-
-
-@pytest.mark.parametrize("module", ["lpips", "torchvision.models"])
-def test_without_lpips_the_reason_is_one_line(monkeypatch, module):
-    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace())
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=r"torchvision|lpips") as caught:
-        perception.open_lpips()
     assert "\n" not in str(caught.value)
 
 
@@ -252,8 +214,12 @@ def test_without_a_checkpoint_nothing_is_compared_with_one():
 def test_the_figures_and_charts_are_written(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(quality, "measure", lambda options: outcome())
-    arguments = ["--photographs", str(tmp_path), "--paintings", str(tmp_path), "--json", str(tmp_path / "quality.json")]
-    quality.main(arguments)
+    (tmp_path / "styles.json").write_text(json.dumps([{"name": "scream"}, {"name": "unmeasured"}]))
+    arguments = ["--photographs", tmp_path, "--paintings", tmp_path, "--weights", tmp_path, "--json", tmp_path / "quality.json"]
+    quality.main([str(word) for word in arguments])
+    scream, unmeasured = json.loads((tmp_path / "styles.json").read_text())
+    assert scream["measured"]["fast"].keys() == {"style", "content"}
+    assert unmeasured["measured"] == {}
     written = json.loads((tmp_path / "quality.json").read_text())
     assert written["networks"]["fast"]["milliseconds"] == 18
     assert {"name", "missing"} in [set(row) for row in written["rows"]]
