@@ -219,6 +219,17 @@ def test_a_finer_network_teaches_as_well(folders, vgg_file, small):
     assert all(entry["teacher"] > 0 for entry in log)
 
 
+def test_the_encoder_goes_on_learning_alone(folders, vgg_file, small):
+    train.run(options(folders, vgg_file, iterations=2))
+    before, _ = atelier.load(folders / "out.st")
+    (folders / "out.st").rename(folders / "network.st")
+    train.run(options(folders, vgg_file, iterations=2, begin_from=folders / "network.st", encoder_only=True))
+    after, _ = atelier.load(folders / "out.st")
+    torch.testing.assert_close(after.table, before.table, rtol=0, atol=0)
+    torch.testing.assert_close(after.generator.experts["up"], before.generator.experts["up"], rtol=0, atol=0)
+    assert not torch.equal(after.encoder.head.weight, before.encoder.head.weight)
+
+
 def test_a_checkpoint_of_other_paintings_cannot_be_resumed(folders, vgg_file, small):
     Atelier(TINY, ["three"]).save(folders / "out.st")
     with pytest.raises(ValueError, match="three"):

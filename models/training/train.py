@@ -76,17 +76,17 @@ class Lesson:
 
 
 class Teacher:
-    """Chooses styles and judges paintings. Without `others` all samples are of named styles."""
+    """Chooses styles and judges paintings. `known` is the part of the samples that are named; without `others` all are."""
 
-    def __init__(self, named: Styles, others: Styles | None, weights: Weights):
-        self.named, self.others, self.weights = named, others, weights
+    def __init__(self, named: Styles, others: Styles | None, weights: Weights, known: float = NAMED):
+        self.named, self.others, self.weights, self.known = named, others, weights, known
         self.style_loss, self.vgg, self.device = named.loss, named.loss.vgg, named.device
 
     def lesson(self, count: int) -> Lesson:
         """Styles and strengths for a batch."""
         styles, looks, targets = [], [], []
         for _ in range(count):
-            if self.others is None or torch.rand(()) < NAMED:
+            if self.others is None or torch.rand(()) < self.known:
                 styles.append(int(torch.randint(len(self.named), ())))
                 targets.append(self.named.targets(styles[-1:]))
             else:
@@ -167,11 +167,15 @@ def run(options: argparse.Namespace) -> None:
     vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, torch.bfloat16)
     loss = StyleLoss(vgg, options.judgement, tamed=True)
     others = stand_ins(paintings + unnamed, pairs.photographs, options.seed)
-    teacher = Teacher(Styles(paintings, loss, device), Styles(others, loss, device), options.weights)
+    known = 0.0 if options.encoder_only else NAMED
+    teacher = Teacher(Styles(paintings, loss, device), Styles(others, loss, device), options.weights, known)
     course = Course(None if options.minutes else options.iterations, options.minutes, options.rate, options.every)
     student = _student(options, names_of(named), pairs.photographs, course).to(device)
     master = ateliers.load(options.teacher)[0].to(device).eval() if options.teacher else None
-    optimiser = torch.optim.Adam(student.parameters(), options.rate, betas=(0.9, 0.99))
+    if options.encoder_only:
+        student.requires_grad_(False).encoder.requires_grad_(True)
+    learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.Adam(learning, options.rate, betas=(0.9, 0.99))
     if options.resume:
         ateliers.restore(optimiser, options.out)
     samples = [pairs.photographs.crop(288) for _ in range(5)]
@@ -233,5 +237,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint --out")
     parser.add_argument("--begin-from", type=Path, metavar="PATH", help="begin from a checkpoint or published weights")
+    parser.add_argument("--encoder-only", action="store_true", help="train nothing but the encoder, with --begin-from")
     parser.add_argument("--teacher", type=Path, metavar="FILE", help="checkpoint of a finer network to learn from as well")
     parser.set_defaults(weights=Weights(), judgement=Judgement())
