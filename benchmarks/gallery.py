@@ -83,9 +83,9 @@ def main() -> None:
     for uri, index, name in ((*LANDSCAPE, "gallery"), (str(Path(skimage.data_dir) / "astronaut.png"), 0, "faces")):
         given, paint = opened(uri, index)
         pictures = {look: paint(look) for look in names}
-        width = WIDTH if name == "gallery" else WIDTH * 5 // 8
+        width = WIDTH if name == "gallery" else WIDTH // 2
         shown = sheet([given, *pictures.values()], COLUMNS if name == "gallery" else 8, width)
-        _write(shown, options.docs / f"{name}.jpg", 70)
+        _write(shown, options.docs / f"{name}.jpg", 60)
         if name == "gallery":
             for look, picture in pictures.items():
                 small = cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""The command line: `allaprima live | render | styles | train | quantize | export | evaluate | doctor | bench`."""
+"""The command line: `allaprima live | render | studio | styles | train | quantize | export | evaluate | doctor | bench`."""
 
 import argparse
 import contextlib
@@ -61,7 +61,8 @@ def _load(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise AllaPrimaError(f"this needs {error.name}; install it with: pip install 'allaprima[train]'") from error
+        extra = "studio" if module.startswith("engine.studio") else "train"
+        raise AllaPrimaError(f"this needs {error.name}; install it with: pip install 'allaprima[{extra}]'") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     render = command("render", _render, "paint a film; no frame is lost", painting)
     render.add_argument("input", help="a file, a folder or glob of pictures, a URL, lavfi:GRAPH, scene, or - for y4m")
     render.add_argument("output", help="a file, a folder or pattern of pictures, null, or - for y4m")
+    studio = command("studio", _studio, "paint, choose and steer in the browser; for calls and streams")
+    studio.module = "engine.studio.command"
     _add_styles(command("styles", _list_styles, "the paintings the network knows, and your own"))
     for name, module, help in (
         ("train", "models.training.train", "train a network of your own"),
@@ -142,6 +145,10 @@ def _render(options: argparse.Namespace) -> int:
     return run(options, options.input, [options.output], read_controls(options), live=False)
 
 
+def _studio(options: argparse.Namespace) -> int:
+    return _load("engine.studio.command").run(options)
+
+
 @contextlib.contextmanager
 def _library() -> Iterator["Library"]:
     """The library; what it refuses is the user's mistake."""
@@ -166,14 +173,21 @@ def _show_style(options: argparse.Namespace) -> int:
         style = library.style(options.name)
     for name in ("name", "title", "artist", "year", "rights", "source"):
         print(f"{name:8} {getattr(style, name)}")
+    for network, figures in style.measured.items():
+        found = ", ".join(f"{key} {value:g}" for key, value in figures.items())
+        print(f"{'measured':8} {network}: {found} (relative distances over VGG-19; 0 is equal)")
     return 0
 
 
 def _add_style(options: argparse.Namespace) -> int:
     if options.refine is not None and (options.refine <= 0 or options.content is None):
         raise UsageError("--refine takes minutes, and photographs to practise on: --refine 3 --content DIR")
+    from models.library import read_picture
+
     with _library() as library:
-        style = library.add(options.picture, options.name, options.title, options.artist, options.year)
+        source = str(options.picture.resolve())
+        about = (options.name or options.picture.stem, options.title, options.artist, options.year, source)
+        style = library.add(read_picture(options.picture), *about)
         print(f"{options.picture} is now the style '{style.name}'; paint with it: --style {style.name}")
         if options.refine is not None:
             refine = _load("models.training.refine").refine

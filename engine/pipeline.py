@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import av
 
@@ -139,7 +139,8 @@ class Pipeline:
 
     `controls` is asked for every frame, so that they can change while it runs, the style included; `progress` is told after
     every frame.
-    `cadence` is on every how many frames the network runs; live it is raised where the network cannot keep up.
+    `cadence` is on every how many frames the network runs; live it is raised where the network cannot keep up, and `pace`
+    is what it has become.
     """
 
     source: Source
@@ -149,7 +150,9 @@ class Pipeline:
     controls: Callable[[], Controls] = Controls
     progress: Callable[[Report], None] = lambda report: None
     cadence: int = 1
+    pace: int = field(default=1, init=False)
     stopping: bool = False
+    warm: bool = field(default=False, init=False)
 
     def stop(self) -> None:
         """Ask `run` to finish what is begun and return."""
@@ -159,8 +162,8 @@ class Pipeline:
         """Paint. Raises what the source, the stylizer or a sink raised, after all threads have ended; sinks stay open,
         and their notes are complete only when they are closed."""
         info = self.source.info
-        if info.live:
-            self._warm_up()
+        if info.live and not self.warm:
+            self.warm_up()
         chain = Chain.for_size(info.width, info.height, self.stylizer, self.report)
         reader = _Reader(self.source, self.report)
         writers = [_Writer(sink, info.live, self.report) for sink in self.sinks]
@@ -181,8 +184,11 @@ class Pipeline:
             if error is not None and not isinstance(error, SinkClosed):
                 raise error
 
-    def _warm_up(self) -> None:
-        """Paint grey a few times, so that no first frame of a camera waits for what is loaded at the first call."""
+    def warm_up(self) -> None:
+        """Paint grey a few times, so that no first frame of a camera waits for what is loaded at the first call.
+
+        `run` does so itself where it was not done before: while another chain paints on, for instance.
+        """
         info = self.source.info
         chain = Chain.for_size(info.width, info.height, self.stylizer, Report())
         for index in range(3):
@@ -192,10 +198,11 @@ class Pipeline:
                 plane[:] = 128
             chain.begin(grey, True, self.controls())
             chain.finish()
+        self.warm = True
 
     def _paint(self, chain: Chain, reader: _Reader, writers: list[_Writer]) -> None:
         live = self.source.info.live
-        pace, since = self.cadence, 0
+        self.pace, since = self.cadence, 0
         while not self.stopping and all(writer.error is None for writer in writers):
             item = reader.take()
             if item is None:
@@ -210,7 +217,7 @@ class Pipeline:
             if self.stylizer.plain:
                 chain.let_through(item)
             else:
-                fresh = since == 0 or since >= pace
+                fresh = since == 0 or since >= self.pace
                 since = 1 if fresh else since + 1
                 chain.begin(item, fresh, controls)
             if live or chain.full:
@@ -218,8 +225,8 @@ class Pipeline:
             if live and reader.arrivals.count:
                 stages = self.report.stages
                 rest = sum(stages[name].recent for name in ("pack", "flow", "temporal"))
-                affordable = pacing.cadence(reader.arrivals.recent, stages["network"].recent, rest, pace)
-                pace = max(self.cadence, affordable)
+                affordable = pacing.cadence(reader.arrivals.recent, stages["network"].recent, rest, self.pace)
+                self.pace = max(self.cadence, affordable)
         while chain.waiting:
             self._deliver(chain, writers)
 

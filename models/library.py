@@ -54,16 +54,22 @@ def user_styles() -> Path:
 def read_picture(path: Path) -> np.ndarray:
     """A picture file as R'G'B' uint8 [H, W, 3]. Raises LibraryError for what is none, and for what is monstrous."""
     try:
-        data = np.fromfile(path, np.uint8)
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except (OSError, cv2.error) as error:
-        raise LibraryError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
+        return decoded(path.read_bytes(), str(path))
+    except OSError as error:
+        raise LibraryError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def decoded(data: bytes, called: str) -> np.ndarray:
+    """The same for a file's bytes."""
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error as error:
+        raise LibraryError(f"{called} cannot be read ({' '.join(str(error).split())[:120]})") from error
     if bgr is None:
-        raise LibraryError(f"{path} is not a picture that can be read")
-    if min(bgr.shape[:2]) < 32 or bgr.shape[0] * bgr.shape[1] > MOST_PIXELS:
-        raise LibraryError(
-            f"{path} is {bgr.shape[1]}x{bgr.shape[0]}; a style needs 32x32 to {MOST_PIXELS // 10**6} megapixels"
-        )
+        raise LibraryError(f"{called} is not a picture that can be read")
+    height, width = bgr.shape[:2]
+    if min(height, width) < 32 or height * width > MOST_PIXELS:
+        raise LibraryError(f"{called} is {width}x{height}; a style needs 32x32 to {MOST_PIXELS // 10**6} megapixels")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
@@ -150,17 +156,16 @@ class Library:
         prefix = "encoder."
         return encode(rgb, {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)})
 
-    def add(self, picture: Path, name: str | None = None, title: str = "", artist: str = "", year: str = "") -> Style:
-        """Keep a picture as a style, under `name` or one made of its file name. Raises LibraryError."""
-        chosen = _slug(name or picture.stem)
+    def add(self, rgb: np.ndarray, name: str, title: str = "", artist: str = "", year: str = "", source: str = "") -> Style:
+        """Keep a picture uint8 [H, W, 3] (`read_picture`) as a style called like `name`. Raises LibraryError."""
+        chosen = _slug(name)
         if not chosen:
-            raise LibraryError(f"'{name or picture.stem}' makes no name; give one with --name")
+            raise LibraryError(f"'{name}' makes no name; choose another with --name")
         if any(style.name == chosen for style in self.styles):
             raise LibraryError(f"there is a style '{chosen}' already; choose another with --name")
-        rgb = read_picture(picture)
         factor = min(_KEPT_SIDE / min(rgb.shape[:2]), 1)
         small = cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) if factor < 1 else rgb
-        style = Style(chosen, title or picture.stem, artist, year, "yours to know", str(picture.resolve()), own=True)
+        style = Style(chosen, title or name, artist, year, "yours to know", source, own=True)
         self.own.mkdir(parents=True, exist_ok=True)
         cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tofile(self.own / f"{chosen}.jpg")
         self.keep(chosen, self.encode(small))

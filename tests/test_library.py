@@ -9,7 +9,7 @@ import pytest
 from scenes import texture
 
 from models.encoder import SHORT_SIDE, SIDE, looks
-from models.library import Library, LibraryError, shipped
+from models.library import Library, LibraryError, read_picture, shipped
 from models.looks import parse_look
 
 
@@ -111,7 +111,7 @@ def test_numpy_encodes_what_torch_encodes(library):
 
 
 def test_an_added_picture_stays_until_it_is_removed(library, picture):
-    style = library.add(picture, title="The Garden")
+    style = library.add(read_picture(picture), picture.stem, title="The Garden")
     assert style.name == "m-ller-s-garden"
     assert style.own
     again = Library(own=library.own)
@@ -127,13 +127,13 @@ def test_an_added_picture_stays_until_it_is_removed(library, picture):
 
 
 def test_a_refined_vector_is_the_style_from_then_on(library, picture):
-    name = library.add(picture, "garden").name
+    name = library.add(read_picture(picture), "garden").name
     library.keep(name, library.conditioning("scream"))
     np.testing.assert_array_equal(library.conditioning(name), library.conditioning("scream"))
 
 
 def test_an_added_style_is_encoded_again_for_a_network_it_was_not_added_with(library, picture):
-    name = library.add(picture, "garden").name
+    name = library.add(read_picture(picture), "garden").name
     vector = library.conditioning(name)
     from safetensors.numpy import save_file
 
@@ -142,13 +142,13 @@ def test_an_added_style_is_encoded_again_for_a_network_it_was_not_added_with(lib
 
 
 def test_names_are_taken_once_and_shipped_styles_stay(library, picture):
-    library.add(picture, "garden")
+    library.add(read_picture(picture), "garden")
     with pytest.raises(LibraryError, match="already"):
-        library.add(picture, "Garden")
+        library.add(read_picture(picture), "Garden")
     with pytest.raises(LibraryError, match="already"):
-        library.add(picture, "starry-night")
+        library.add(read_picture(picture), "starry-night")
     with pytest.raises(LibraryError, match="makes no name"):
-        library.add(picture, "???")
+        library.add(read_picture(picture), "???")
     with pytest.raises(LibraryError, match="it is shipped"):
         library.remove("starry-night")
     with pytest.raises(LibraryError, match="not one of your own"):
@@ -162,7 +162,7 @@ def test_what_is_no_picture_is_one_clear_error(library, tmp_path, content):
     with pytest.raises(LibraryError, match="not a picture"):
         library.conditioning(str(path))
     with pytest.raises(LibraryError, match="not a picture"):
-        library.add(path)
+        library.add(read_picture(path), "x")
     assert not library.own.exists()
 
 
@@ -186,7 +186,7 @@ def test_a_vector_of_another_network_is_refused(library):
 
 
 def test_a_damaged_style_of_ones_own_says_how_to_be_rid_of_it(library, picture):
-    name = library.add(picture, "garden").name
+    name = library.add(read_picture(picture), "garden").name
     (library.own / f"{name}.json").write_text("{")
     with pytest.raises(LibraryError, match="styles remove garden"):
         _ = library.styles

@@ -215,7 +215,16 @@ def test_the_figures_and_charts_are_written(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(quality, "measure", lambda options: outcome())
     (tmp_path / "styles.json").write_text(json.dumps([{"name": "scream"}, {"name": "unmeasured"}]))
-    arguments = ["--photographs", tmp_path, "--paintings", tmp_path, "--weights", tmp_path, "--json", tmp_path / "quality.json"]
+    arguments = [
+        "--photographs",
+        tmp_path,
+        "--paintings",
+        tmp_path,
+        "--weights",
+        tmp_path,
+        "--json",
+        tmp_path / "quality.json",
+    ]
     quality.main([str(word) for word in arguments])
     scream, unmeasured = json.loads((tmp_path / "styles.json").read_text())
     assert scream["measured"]["fast"].keys() == {"style", "content"}

@@ -12,7 +12,7 @@ from scenes import texture
 torch = pytest.importorskip("torch")
 
 from models.export import to_onnx  # noqa: E402
-from models.library import Library  # noqa: E402
+from models.library import Library, read_picture  # noqa: E402
 from models.networks.generator import SHAPES, Generator, Shape  # noqa: E402
 from models.tiles import rgb_to_tiles  # noqa: E402
 from models.training import atelier, losses, pictures, publish, refine, train  # noqa: E402
@@ -304,7 +304,7 @@ def test_a_painting_without_its_title_and_rights_is_not_published(folders):
 def test_refining_brings_a_style_closer_and_touches_nothing_else(folders, vgg_file, vgg, published, monkeypatch):
     monkeypatch.setattr(refine, "Course", lambda iterations, minutes, rate, every: Course(25, None, rate, every))
     cv2.imwrite(str(folders / "mine.png"), colours(160, 9, smooth=3))
-    name = published.add(folders / "mine.png").name
+    name = published.add(read_picture(folders / "mine.png"), "mine").name
     before, identity = published.conditioning(name), published.conditioning(name, 0.0)
 
     def far() -> float:

@@ -1,0 +1,272 @@
+// Puts the studio's page together: the server's line, the picture, the paintings, the controls, the tools.
+
+import { ask, Patches, withToken } from "/page/api.js";
+import { Connection } from "/page/connection.js";
+import { Controls } from "/page/controls.js";
+import { listDevices, openCamera } from "/page/camera.js";
+import { acceptPictures } from "/page/drop.js";
+import { Gallery } from "/page/gallery.js";
+import { listen } from "/page/keys.js";
+import { say, warn } from "/page/notices.js";
+import { Plots } from "/page/plots.js";
+import { Presets } from "/page/presets.js";
+import { Recorder, still } from "/page/record.js";
+import { Stage } from "/page/stage.js";
+import { showStatus } from "/page/status.js";
+
+const el = (id) => document.getElementById(id);
+const STATES = { connecting: "Connecting", open: "Ready", live: "Live", lost: "Reconnecting" };
+
+const connection = new Connection();
+const stage = new Stage();
+const gallery = new Gallery();
+const plots = new Plots(el("plots"));
+const controls = new Controls(el("controls"), (values) => patches.send(values));
+const patches = new Patches(readControls, (error) => say(error.message));
+const presets = new Presets({
+  root: el("presets"),
+  form: el("preset-form"),
+  current: () => current,
+  recall: (values) => patches.send(values),
+  fail: (error) => say(error.message),
+});
+const recorder = new Recorder({
+  button: el("tool-record"),
+  clock: el("record-time"),
+  saved: (name) => say(`Saved ${name}`),
+  changed: () => showTools(),
+});
+let current = {}; // the controls as the server has them
+let heard = 0; // how often they were told
+let source = ""; // what the server paints: "browser", or a source of its own
+let joined = false;
+
+// What the server says
+
+function showControls({ type, ...values }) {
+  heard += 1;
+  current = values;
+  if (patches.busy) return; // the user is ahead of the server; what it has is read at the end
+  controls.show(current);
+  if (current.style !== gallery.look) gallery.show(current.style);
+  showLabel();
+}
+
+async function readControls() {
+  const before = heard;
+  const values = await ask("/api/controls").catch(() => null);
+  if (values && heard === before) showControls(values); // else something newer is shown already
+}
+
+function showLabel() {
+  const [title, artist] = gallery.describe(gallery.look);
+  el("label-title").textContent = title;
+  el("label-artist").textContent = artist;
+}
+
+function showSource(now) {
+  if (now === source) return;
+  source = now;
+  el("empty").hidden = joined || !own();
+  showTools();
+  if (!own() && !joined) watch();
+}
+
+connection.addEventListener("status", ({ detail: status }) => {
+  plots.add(status);
+  showStatus(status);
+  gallery.becoming(status.becoming);
+  el("label-coming").hidden = !status.becoming;
+  warn("failing", status.failing ?? "");
+  showSource(status.source);
+});
+connection.addEventListener("controls", ({ detail }) => showControls(detail));
+connection.addEventListener("stream", ({ detail: stream }) => {
+  if (!stream) recorder.stop(); // what there is, is saved
+  stage.show(stream);
+  showTools();
+});
+let loaded = false;
+let lost = false;
+connection.addEventListener("state", ({ detail: { state, error } }) => {
+  document.body.dataset.state = state;
+  el("state-text").textContent = STATES[state];
+  if (state === "live" || (state === "open" && !joined)) {
+    if (lost) say("The studio is back");
+    lost = false;
+  }
+  lost ||= state === "lost";
+  const tried = error || "The studio does not answer";
+  warn("connection", state === "lost" ? `${tried}. Trying again.` : lost ? "The studio is back. Connecting." : "");
+  if (state !== "open" || loaded) return;
+  loaded = true;
+  load();
+});
+
+async function load() {
+  try {
+    const [schema, styles, values] = await Promise.all([ask("/api/schema"), ask("/api/styles"), ask("/api/controls")]);
+    controls.build(schema.controls);
+    gallery.build(styles);
+    showControls(values);
+    presets.load();
+  } catch (error) {
+    loaded = false; // again when the line is next open
+    warn("failing", error.message);
+  }
+}
+
+// Taking part
+
+async function start() {
+  el("start").disabled = true;
+  try {
+    stage.local?.getTracks().forEach((track) => track.stop());
+    stage.local = await openCamera(el("camera").value);
+    await listDevices(el("camera"), stage.local);
+    el("devices").hidden = false;
+    take("camera");
+  } catch (error) {
+    say(error.message);
+  }
+  el("start").disabled = false;
+}
+
+function watch() {
+  take("viewer");
+}
+
+function take(role) {
+  joined = true;
+  el("empty").hidden = true;
+  connection.join(role, role === "camera" ? stage.local : null);
+  showTools();
+}
+
+function stop() {
+  recorder.stop();
+  joined = false;
+  connection.leave();
+  stage.local?.getTracks().forEach((track) => track.stop());
+  stage.local = null;
+  el("devices").hidden = true;
+  el("empty").hidden = false;
+  showTools();
+}
+
+el("start").addEventListener("click", start);
+el("watch").addEventListener("click", watch);
+el("camera").addEventListener("change", start);
+
+// Paintings
+
+gallery.addEventListener("look", ({ detail: style }) => {
+  showLabel();
+  patches.send({ style });
+});
+gallery.addEventListener("add", () => el("file").click());
+gallery.addEventListener("remove", async ({ detail: style }) => {
+  try {
+    await ask(`/api/styles/${encodeURIComponent(style.name)}`, { method: "DELETE" });
+    gallery.forget(style.name);
+    gallery.build(await ask("/api/styles"));
+    say(`${style.title} is removed`);
+  } catch (error) {
+    say(error.message);
+  }
+});
+acceptPictures({
+  veil: el("veil"),
+  input: el("file"),
+  began: (file) => say(`Looking at ${file.name}`),
+  added: async (style) => {
+    gallery.forget(style.name);
+    gallery.build(await ask("/api/styles"));
+    gallery.choose(style.name);
+    say(`Painting in ${style.title}`);
+  },
+  failed: (error) => say(error.message),
+});
+el("widen").addEventListener("click", () => {
+  const wide = document.body.classList.toggle("wide");
+  el("widen").setAttribute("aria-expanded", String(wide));
+  el("widen").lastElementChild.textContent = wide ? "Fewer" : "All";
+  gallery.reveal();
+});
+
+// Tools. Each is a button and a key of the same name.
+
+const own = () => source === "browser";
+const shown = () => Boolean(stage.painted.srcObject);
+const TOOLS = [
+  { id: "camera", key: "c", help: "Camera on and off", run: () => (joined ? stop() : start()), can: () => own(), on: () => stage.local },
+  { id: "split", key: "b", help: "Before and after", run: () => (stage.split = !stage.split), can: () => stage.local, on: () => stage.split },
+  { id: "mirror", key: "m", help: "Mirror the view", run: () => (stage.mirror = !stage.mirror), can: () => true, on: () => stage.mirror },
+  { id: "sound", key: "u", help: "Sound", run: () => (stage.painted.muted = !stage.painted.muted), can: shown, on: () => !stage.painted.muted },
+  { id: "still", key: "s", help: "Save a still", run: takeStill, can: shown },
+  { id: "record", key: "r", help: "Record", run: record, can: shown, on: () => recorder.on },
+  { id: "full", key: "f", help: "Full screen", run: () => stage.toggleFull(), can: () => document.fullscreenEnabled },
+  { id: "keys", key: "?", help: "Show the keys", run: () => el("keys").showModal(), can: () => true },
+];
+
+async function takeStill() {
+  const name = await still(stage.painted, gallery.look);
+  if (name) say(`Saved ${name}`);
+}
+
+function record() {
+  if (recorder.on) recorder.stop();
+  else recorder.start(stage.painted.srcObject, gallery.look);
+}
+
+function showTools() {
+  for (const { id, can, on } of TOOLS) {
+    const button = el(`tool-${id}`);
+    button.disabled = !can();
+    if (on) button.setAttribute("aria-pressed", String(Boolean(on())));
+  }
+}
+
+async function use(tool) {
+  if (!tool.can()) return;
+  try {
+    await tool.run();
+  } catch (error) {
+    say(error.message);
+  }
+  showTools();
+}
+
+for (const tool of TOOLS) {
+  const button = el(`tool-${tool.id}`);
+  button.setAttribute("aria-label", tool.help);
+  button.setAttribute("aria-keyshortcuts", tool.key);
+  button.title = `${tool.help} (${tool.key.toUpperCase()})`;
+  button.addEventListener("click", () => use(tool));
+}
+listen(
+  [
+    { keys: ["ArrowLeft", "ArrowUp"], shown: "← ↑", help: "Painting before", run: () => gallery.step(-1), repeats: true },
+    { keys: ["ArrowRight", "ArrowDown"], shown: "→ ↓", help: "Next painting", run: () => gallery.step(1), repeats: true },
+    { keys: [..."123456789"], shown: "1 – 9", help: "Painting by its place", run: (event) => gallery.at(event.key - 1) },
+    { keys: ["x"], shown: "X", help: "Mix in the painting chosen next (or Shift and click)", run: () => gallery.picking(true) },
+    { keys: [" "], shown: "Space", help: "Camera or painting", run: () => stage.toggleBefore() },
+    ...TOOLS.map((tool) => ({ keys: [tool.key], shown: tool.key.toUpperCase(), help: tool.help, run: () => use(tool) })),
+  ],
+  el("keys"),
+  el("keys-list"),
+);
+el("keys-close").addEventListener("click", () => el("keys").close());
+
+el("overlay").addEventListener("click", async () => {
+  const address = withToken("/overlay");
+  try {
+    await navigator.clipboard.writeText(address);
+    say("Copied: add it to OBS as a browser source");
+  } catch {
+    say(address); // without https the clipboard is closed to pages
+  }
+});
+
+showTools();
+connection.open();
