@@ -85,7 +85,7 @@ def main() -> None:
         pictures = {look: paint(look) for look in names}
         width = WIDTH if name == "gallery" else WIDTH // 2
         shown = sheet([given, *pictures.values()], COLUMNS if name == "gallery" else 8, width)
-        _write(shown, options.docs / f"{name}.jpg", 60)
+        _write(shown, options.docs / f"{name}.jpg", 55)
         if name == "gallery":
             for look, picture in pictures.items():
                 small = cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA)
