@@ -309,8 +309,20 @@ def findings(result: dict) -> list[Finding]:
     return found
 
 
-def show(found: Sequence[Finding], console: Console) -> None:
-    """The table, and under it what is not measured, and why."""
+def levels(networks: dict[str, dict]) -> list[str]:
+    """The mean style loss of the photographs before and after, for named and for unseen paintings."""
+    return [
+        f"{network}: style loss of {len(entries)} {kind} paintings:"
+        f" {np.mean([entry['unpainted'] for entry in entries]):.2f} before,"
+        f" {np.mean([entry['style'] for entry in entries]):.2f} painted"
+        for network, figures in networks.items()
+        for kind in ("named", "unseen")
+        if (entries := list(figures[kind].values()))
+    ]
+
+
+def show(found: Sequence[Finding], networks: dict[str, dict], console: Console) -> None:
+    """The table, and under it the levels of style, and what is not measured, and why."""
     shown = Table("", "at least", "aim", "found", "", box=None)
     missing: dict[str, list[str]] = {}
     for finding in found:
@@ -322,6 +334,8 @@ def show(found: Sequence[Finding], console: Console) -> None:
         if not finding.measured:
             missing.setdefault(finding.note, []).append(row.name)
     console.print(shown)
+    for line in levels(networks):
+        console.print(line, highlight=False, soft_wrap=True)
     for reason, names in missing.items():
         console.print(f"not measured: {'; '.join(names)}: {reason}", highlight=False, soft_wrap=True)
 
@@ -398,7 +412,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--frames must be more than {stability.FAR}")
     result = measure(options)
     found = findings(result)
-    show(found, Console())
+    show(found, result["networks"], Console())
     if options.json:
         rows = [
             asdict(f.row) | {"reached": f.row.verdict} if f.measured else {"name": f.row.name, "missing": f.note}

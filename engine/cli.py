@@ -222,8 +222,9 @@ def _learn(module: str, options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from models.export import to_onnx
 
+    controls = Controls(style=options.style, strength=options.strength)
     with _library() as library:
-        model = to_onnx(library.painter(library.conditioning(options.style, options.strength)))
+        model = to_onnx(library.painter(library.conditioning(controls.style, controls.strength)))
     options.output.write_bytes(model.SerializeToString())
     print(f"{options.output}: 4x4 tiles of full-range BT.709 4:2:0 in and out, uint8 [1, h, w, 24], h and w even")
     return 0

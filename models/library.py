@@ -158,7 +158,7 @@ class Library:
 
     def add(self, rgb: np.ndarray, name: str, title: str = "", artist: str = "", year: str = "", source: str = "") -> Style:
         """Keep a picture uint8 [H, W, 3] (`read_picture`) as a style called like `name`. Raises LibraryError."""
-        chosen = _slug(name)
+        chosen = slug(name)
         if not chosen:
             raise LibraryError(f"'{name}' makes no name; choose another with --name")
         if any(style.name == chosen for style in self.styles):
@@ -229,7 +229,8 @@ class Library:
         return ["enter", "down", *trunk, "up", "refine", "leave"]
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """`My Garden!` as `my-garden`; empty where nothing is left."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 

@@ -163,8 +163,11 @@ def outcome() -> dict:
     """What `quality.measure` gives for one network, one style of its own and one checkpoint."""
     figures = {"e_stab_I": 0.002, "e_stab_P": 0.02, "e_stab_O": 0.01, "sharpness": 0.97}
     fast = {
-        "named": {"great-wave": {"style": 1.2, "content": 0.5}, "scream": {"style": 0.8, "content": 0.5}},
-        "unseen": {"other": {"style": 1.3, "content": 0.5}},
+        "named": {
+            "great-wave": {"style": 1.2, "content": 0.5, "unpainted": 4.0},
+            "scream": {"style": 0.8, "content": 0.5, "unpainted": 6.0},
+        },
+        "unseen": {"other": {"style": 1.3, "content": 0.5, "unpainted": 5.0}},
         "clips": {"great-wave": {"scene": figures, "clip.mp4": figures}},
         "int8": {"great-wave": {"psnr_db": 36.0, "e_stab_over_float": 1.01}, "scream": None},
         "milliseconds": 18.0,
@@ -233,4 +236,6 @@ def test_the_figures_and_charts_are_written(tmp_path, monkeypatch, capsys):
     assert written["networks"]["fast"]["milliseconds"] == 18
     assert {"name", "missing"} in [set(row) for row in written["rows"]]
     assert {path.name for path in tmp_path.glob("*.png")} == {"quality-style.png", "quality-stability.png"}
-    assert "not measured" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "not measured" in printed
+    assert "2 named paintings: 5.00 before, 1.00 painted" in printed

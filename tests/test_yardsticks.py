@@ -15,10 +15,13 @@ from safetensors.torch import load_file  # noqa: E402
 
 from models.networks.johnson import InstanceNorm, Johnson  # noqa: E402
 from models.networks.reconet import ReCoNet  # noqa: E402
-from models.training import yardstick  # noqa: E402
-from models.training.losses import StyleLoss, Vgg19  # noqa: E402
+from models.training import checkpoint, yardstick  # noqa: E402
+from models.training.losses import (  # noqa: E402
+    StyleLoss,
+    Vgg19,
+    Weights,
+)
 from models.training.pictures import Batch, to_tensor  # noqa: E402
-from models.training.train import Weights  # noqa: E402
 
 
 def colours(side: int, seed: int) -> np.ndarray:
@@ -147,7 +150,7 @@ def test_a_checkpoint_states_what_it_is_and_resuming_goes_on_from_it(options, mo
 def test_a_checkpoint_paints_as_the_network_it_was_made_from(network, tmp_path):
     module = yardstick.NETWORKS[network]().eval()
     optimiser = torch.optim.Adam(module.parameters())
-    yardstick.save(tmp_path / "x.safetensors", module, optimiser, {"network": network, "style": "s", "facts": {}})
+    checkpoint.save(tmp_path / "x.safetensors", module, optimiser, {"network": network, "style": "s", "facts": {}})
     loaded, rgb = yardstick.load(tmp_path / "x.safetensors"), torch.rand(1, 3, 32, 32)
     assert not loaded.training
     for name, value in module.state_dict().items():
@@ -169,7 +172,7 @@ def test_pictures_of_any_size_are_painted_and_clipped(narrow):
 def test_a_checkpoint_is_not_continued_as_another(options, tmp_path, changed):
     network = Johnson()
     metadata = {"network": "johnson", "style": "wave", "facts": {"iteration": 1, "seconds": 1.0}}
-    yardstick.save(options().out, network, torch.optim.Adam(network.parameters()), metadata)
+    checkpoint.save(options().out, network, torch.optim.Adam(network.parameters()), metadata)
     name, value = changed
     with pytest.raises(ValueError, match="is johnson for wave"):
         yardstick.train(options(name, tmp_path / value if name == "--style" else value, "--resume"))

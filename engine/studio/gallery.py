@@ -1,12 +1,11 @@
 """The styles as the page shows them: those of the library, and pictures that are dropped on it."""
 
 import asyncio
-import re
 from typing import Any
 
 from engine.errors import UsageError
 from engine.studio import pictures
-from models.library import Library, Style, decoded
+from models.library import Library, Style, decoded, slug
 
 MOST_OWN = 500
 _MOST_NAME = 60  # characters
@@ -46,8 +45,8 @@ class Gallery:
         taken = {style.name for style in self.library.styles}
         if sum(style.own for style in self.library.styles) >= MOST_OWN:
             raise UsageError(f"there are {MOST_OWN} styles of your own already; remove one")
-        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "picture"
-        chosen = next(free for free in [slug, *(f"{slug}-{n}" for n in range(2, MOST_OWN + 3))] if free not in taken)
+        wanted = slug(name) or "picture"
+        chosen = next(free for free in [wanted, *(f"{wanted}-{n}" for n in range(2, MOST_OWN + 3))] if free not in taken)
         return _entry(self.library.add(decoded(data, "the picture"), chosen, name.strip() or chosen, source="the studio"))
 
     def remove(self, name: str) -> None:

@@ -65,7 +65,7 @@ def check_look(look: str, library: Library) -> None:
 
 def uses(look: str, name: str) -> bool:
     """Whether the style `name` is part of `look`."""
-    return any(part.partition(":")[0].strip() == name for part in look.split(","))
+    return any(part == name for part, _ in parse_look(look))
 
 
 def as_json(controls: Controls) -> dict[str, Any]:

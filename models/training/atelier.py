@@ -1,20 +1,20 @@
 """What is trained together: the generator, the vectors of the named styles, and the encoder of any other."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from models.library import Library
 from models.networks.encoder import StyleEncoder
 from models.networks.generator import Generator, Shape
 from models.tiles import MARGIN, rgb_to_tiles, tiles_to_rgb
+from models.training import checkpoint
+from models.training.losses import clip
 
 
 class Atelier(nn.Module):
@@ -71,29 +71,21 @@ class Atelier(nn.Module):
             painted = self.generator(tiles, conditioning, watch)
         edge = MARGIN // 8
         whole = tiles_to_rgb(painted.float())[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
-        return _clip(whole), trunk[last][..., edge:-edge, edge:-edge]
+        return clip(whole), trunk[last][..., edge:-edge, edge:-edge]
 
     def save(self, path: Path, optimiser: torch.optim.Optimizer | None = None, **facts: float) -> None:
         """Write a checkpoint that training can resume from, atomically; `facts` are kept beside the weights."""
-        tensors = {name: value.contiguous() for name, value in self.state_dict().items()}
-        if optimiser is not None:
-            for index, state in optimiser.state_dict()["state"].items():
-                tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
         shape = {name: getattr(self.generator.shape, name) for name in Shape.__dataclass_fields__}
         metadata = {"names": self.names, "shape": shape, "settled": self.generator.settled, "facts": facts}
-        temporary = path.with_suffix(".partial")
-        save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
-        temporary.replace(path)
+        checkpoint.save(path, self, optimiser, metadata)
 
 
 def load(path: Path) -> tuple[Atelier, dict[str, float]]:
     """A checkpoint and its facts. Raises OSError if there is none, ValueError for any other file."""
     try:
-        with safe_open(path, "pt") as file:
-            metadata = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+        metadata = checkpoint.stated(path)
         atelier = Atelier(Shape(**metadata["shape"]), metadata["names"])
-        tensors = {name: value for name, value in load_file(path).items() if not name.startswith("optimiser.")}
-        atelier.load_state_dict(tensors)
+        atelier.load_state_dict(checkpoint.weights(path))
         atelier.generator.settled = metadata["settled"]
         return atelier, metadata["facts"]
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
@@ -116,18 +108,3 @@ def from_library(library: Library) -> Atelier:
         student.encoder.load_state_dict(encoder)
     student.generator.settle(tensors["reach"])
     return student
-
-
-def restore(optimiser: torch.optim.Optimizer, path: Path) -> None:
-    """Give an optimiser the state that the checkpoint holds."""
-    states: dict[int, dict[str, Tensor]] = {}
-    with safe_open(path, "pt") as file:
-        for name in [n for n in file.keys() if n.startswith("optimiser.")]:  # noqa: SIM118 - not a dict
-            _, index, key = name.split(".")
-            states.setdefault(int(index), {})[key] = file.get_tensor(name)
-    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def _clip(rgb: Tensor) -> Tensor:
-    """Clip to [0, 1] while letting the gradient through, so that a saturated pixel can come back."""
-    return rgb + (rgb.clamp(0, 1) - rgb).detach()

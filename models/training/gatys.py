@@ -18,9 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.training.loop import keep_freed_memory
-from models.training.losses import Judgement, StyleLoss, Vgg19, content_loss, halve, tone_loss, total_variation
+from models.training.losses import Judgement, StyleLoss, Vgg19, Weights, halve, picture_losses
 from models.training.pictures import PICTURES, read_rgb, to_tensor
-from models.training.train import Weights
 from models.training.vgg import find_vgg
 
 _LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu3_4")
@@ -49,20 +48,13 @@ def judge(photo: Tensor, painting: Tensor, vgg: Vgg19, options: Options) -> Judg
 
     All pictures are R'G'B' float32 [1, 3, H, W] in [0, 1] on the device of `vgg`; H and W are 16 or more.
     """
-    weights, layer = options.weights, options.judgement.content_layer
     style_loss = StyleLoss(vgg, options.judgement, tamed=True)
     targets = style_loss.targets(painting)
     with torch.no_grad():
-        wanted = vgg(halve(photo), layer)
+        wanted = vgg(halve(photo), options.judgement.content_layer)
 
     def losses(painted: Tensor) -> dict[str, Tensor]:
-        features = vgg(halve(painted), "relu3_4")
-        found = {
-            "content": weights.content * content_loss(features, wanted, layer),
-            "style": weights.style * style_loss(painted, targets, features, whole=True),
-            "tone": weights.tone * tone_loss(painted, photo),
-            "smooth": weights.smooth * total_variation(painted),
-        }
+        found, _ = picture_losses(style_loss, painted, photo, targets, options.weights, whole=True, wanted=wanted)
         return {name: value.sum() for name, value in found.items()}
 
     return losses

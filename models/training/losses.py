@@ -29,6 +29,20 @@ class Judgement:
     pooling: str = "max"
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How heavily each loss counts. `still` and `feature_still` are ReCoNet's; `same` is what strength 0 must give back."""
+
+    content: float = 2.5
+    style: float = 3.0
+    tone: float = 1.5
+    smooth: float = 10.0
+    still: float = 150.0
+    feature_still: float = 0.3
+    same: float = 60.0
+    teacher: float = 20.0
+
+
 class Vgg19(nn.Module):
     """VGG-19 (Simonyan & Zisserman 2015) up to relu3_4, frozen.
 
@@ -163,6 +177,40 @@ def total_variation(rgb: Tensor) -> Tensor:
     """Mean squared difference of neighbouring pixels [N]."""
     down, across = rgb[..., 1:, :] - rgb[..., :-1, :], rgb[..., 1:] - rgb[..., :-1]
     return down.square().mean((1, 2, 3)) + across.square().mean((1, 2, 3))
+
+
+def clip(rgb: Tensor) -> Tensor:
+    """Clip to [0, 1] while letting the gradient through, so that a saturated pixel can come back."""
+    return rgb + (rgb.clamp(0, 1) - rgb).detach()
+
+
+def picture_losses(
+    style_loss: StyleLoss,
+    painted: Tensor,
+    photograph: Tensor,
+    targets: Grams,
+    weights: Weights,
+    strengths: Tensor | float = 1.0,
+    whole: bool = False,
+    wanted: dict[str, Tensor] | None = None,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What every painter here is judged by in a single picture, weighted, each [N]; and VGG's features of it at 1/2 size.
+
+    Both pictures are R'G'B' [N, 3, H, W]; `strengths` [N] say how much style is wanted, `whole` is as in `StyleLoss`,
+    and `wanted` are the photograph's features at 1/2 size where they are known.
+    """
+    features = style_loss.vgg(halve(painted), "relu3_4")
+    layer = style_loss.judgement.content_layer
+    if wanted is None:
+        with torch.no_grad():
+            wanted = style_loss.vgg(halve(photograph), layer)
+    losses = {
+        "content": weights.content * content_loss(features, wanted, layer),
+        "style": weights.style * strengths * style_loss(painted, targets, features, whole=whole),
+        "tone": weights.tone * tone_loss(painted, photograph),
+        "smooth": weights.smooth * strengths * total_variation(painted),
+    }
+    return losses, features
 
 
 def warp(picture: Tensor, backward: Tensor, mode: str = "bicubic") -> Tensor:

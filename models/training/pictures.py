@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
 from models.encoder import SIDE
 from models.training.losses import Grams, StyleLoss
@@ -113,6 +114,19 @@ class Photographs:
         x = self.random.integers(picture.shape[1] - part + 1)
         crop = cv2.resize(picture[y : y + part, x : x + part], (side, side), interpolation=cv2.INTER_CUBIC)
         return crop[:, ::-1] if self.random.random() < 0.5 else crop
+
+
+class Pairs(IterableDataset):
+    """An endless stream of batches; every worker draws its own."""
+
+    def __init__(self, content: Path, seed: int, count: int, side: int):
+        self.photographs, self.seed, self.count, self.side = Photographs(content, seed), seed, count, side
+
+    def __iter__(self):
+        worker = get_worker_info()
+        self.photographs.random = np.random.default_rng([self.seed, worker.id if worker else 0])
+        while True:
+            yield self.photographs.pairs(self.count, self.side)
 
 
 class Styles:

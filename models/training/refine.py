@@ -1,6 +1,7 @@
 """Bring one style of the user's own closer to its picture: its vector alone is trained, the network stays as it is."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
@@ -9,9 +10,9 @@ from torch.utils.data import DataLoader
 from models.library import Library, read_picture
 from models.training import atelier as ateliers
 from models.training.loop import Course, follow
-from models.training.losses import Judgement, StyleLoss, Vgg19
-from models.training.pictures import Batch, Styles, scaled
-from models.training.train import Pairs, Teacher, Weights
+from models.training.losses import Judgement, StyleLoss, Vgg19, Weights
+from models.training.pictures import Batch, Pairs, Styles, scaled
+from models.training.train import Teacher
 from models.training.vgg import find_vgg
 
 _SIDE, _BATCH, _RATE = 256, 2, 1e-2
@@ -49,7 +50,7 @@ def refine(library: Library, name: str, minutes: float, content: Path, vgg: Path
 
     batches = DataLoader(Pairs(content, 1, _BATCH, _SIDE), batch_size=None)
     optimiser = torch.optim.Adam([student.table], _RATE)
-    follow(course, student, optimiser, batches, losses, library.own / f"{name}.jsonl", keep)
-    (library.own / f"{name}.jsonl").unlink()
+    with TemporaryDirectory() as folder:  # nobody reads this log
+        follow(course, student, optimiser, batches, losses, Path(folder) / "refine.jsonl", keep)
     tenth = max(len(styles) // 10, 1)
     return sum(styles[-tenth:]) / sum(styles[:tenth])

@@ -2,67 +2,40 @@
 
 One network learns all paintings of a folder by name and, through its encoder, to paint like any other picture. In every
 batch each sample has its own style; some are named, some encoded, and some are painted at less than full strength, down to
-the camera itself. Near the end the activations are clipped at a fixed reach and the roundings of 8 bits are trained with.
+the camera itself. In the second half the activations are clipped at a fixed reach, for 8 bits.
 """
 
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from models.library import Library
 from models.networks.generator import SHAPES
 from models.tiles import rgb_to_tiles
 from models.training import atelier as ateliers
+from models.training import checkpoint as checkpoints
 from models.training.atelier import Atelier
 from models.training.loop import Course, follow
 from models.training.losses import (
     Judgement,
     StyleLoss,
     Vgg19,
+    Weights,
     content_loss,
     feature_temporal_loss,
     halve,
+    picture_losses,
     temporal_loss,
-    tone_loss,
-    total_variation,
 )
-from models.training.pictures import Batch, Photographs, Styles, find_pictures, names_of, read_rgb, stand_ins
+from models.training.pictures import Batch, Pairs, Photographs, Styles, find_pictures, names_of, read_rgb, stand_ins
 from models.training.sheets import contact_sheet, loss_curves
 from models.training.vgg import find_vgg
 
 NAMED, SOFT = 0.65, 0.2  # parts of the samples that are named styles, and that are painted at less than full strength
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """How heavily each loss counts. `still` and `feature_still` are ReCoNet's; `same` is what strength 0 must give back."""
-
-    content: float = 2.5
-    style: float = 3.0
-    tone: float = 1.5
-    smooth: float = 10.0
-    still: float = 150.0
-    feature_still: float = 0.3
-    same: float = 60.0
-    teacher: float = 20.0
-
-
-class Pairs(IterableDataset):
-    """An endless stream of batches; every worker draws its own."""
-
-    def __init__(self, content: Path, seed: int, count: int, side: int):
-        self.photographs, self.seed, self.count, self.side = Photographs(content, seed), seed, count, side
-
-    def __iter__(self):
-        worker = torch.utils.data.get_worker_info()
-        self.photographs.random = np.random.default_rng([self.seed, worker.id if worker else 0])
-        while True:
-            yield self.photographs.pairs(self.count, self.side)
 
 
 @dataclass(slots=True)
@@ -108,16 +81,9 @@ class Teacher:
         frames = torch.stack([batch.first, batch.second], 1).flatten(0, 1)
         painted, trunk = student.paint(frames, conditioning)
         first, second = painted[::2], painted[1::2]
-        features = self.vgg(halve(first), "relu3_4")
-        layer = self.style_loss.judgement.content_layer
-        with torch.no_grad():
-            wanted = self.vgg(halve(batch.first), layer)
         given = (batch.first, batch.second)
-        losses = {
-            "content": weights.content * content_loss(features, wanted, layer),
-            "style": weights.style * strengths * self.style_loss(first, lesson.targets, features),
-            "tone": weights.tone * tone_loss(first, batch.first),
-            "smooth": weights.smooth * strengths * total_variation(first),
+        losses, features = picture_losses(self.style_loss, first, batch.first, lesson.targets, weights, strengths)
+        losses |= {
             "still": weights.still * temporal_loss((first, second), given, batch.backward, batch.visible),
             "deep": weights.feature_still * feature_temporal_loss((trunk[::2], trunk[1::2]), batch.backward, batch.visible),
             "same": weights.same * (1 - strengths) * (first - batch.first).square().mean((1, 2, 3)),
@@ -177,7 +143,7 @@ def run(options: argparse.Namespace) -> None:
     learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(learning, options.rate, betas=(0.9, 0.99))
     if options.resume:
-        ateliers.restore(optimiser, options.out)
+        checkpoints.restore(optimiser, options.out)
     samples = [pairs.photographs.crop(288) for _ in range(5)]
     log = options.out.with_suffix(".jsonl")
 

@@ -6,35 +6,31 @@ ReCoNet's from moving pairs, by those as well.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from models.networks.johnson import Johnson
 from models.networks.reconet import ReCoNet
-from models.training.atelier import restore
+from models.training import checkpoint as checkpoints
 from models.training.loop import Course, follow
 from models.training.losses import (
     Grams,
     Judgement,
     StyleLoss,
     Vgg19,
-    content_loss,
+    Weights,
+    clip,
     feature_temporal_loss,
-    halve,
+    picture_losses,
     temporal_loss,
-    tone_loss,
-    total_variation,
 )
-from models.training.pictures import Batch, Styles, read_rgb
-from models.training.train import Pairs, Weights
+from models.training.pictures import Batch, Pairs, Styles, read_rgb
 from models.training.vgg import find_vgg
 
 NETWORKS: dict[str, type[Johnson]] = {"johnson": Johnson, "reconet": ReCoNet}
@@ -50,35 +46,15 @@ def losses(network: Johnson, batch: Batch, style_loss: StyleLoss, targets: Grams
     with torch.autocast(frames.device.type, torch.bfloat16):
         encoded = network.encode(frames.contiguous(memory_format=torch.channels_last))
         painted = network.decode(encoded)
-    painted = painted.float()
-    painted = painted + (painted.clamp(0, 1) - painted).detach()  # a saturated pixel still has a way back
+    painted = clip(painted.float())
     count = len(batch.first)
     first, second = painted[:count], painted[count:]
-    features = style_loss.vgg(halve(first), "relu3_4")
-    layer = style_loss.judgement.content_layer
-    with torch.no_grad():
-        wanted = style_loss.vgg(halve(batch.first), layer)
-    found = {
-        "content": weights.content * content_loss(features, wanted, layer),
-        "style": weights.style * style_loss(first, targets, features),
-        "tone": weights.tone * tone_loss(first, batch.first),
-        "smooth": weights.smooth * total_variation(first),
-    }
+    found, _ = picture_losses(style_loss, first, batch.first, targets, weights)
     if moving:
         given, pair = (batch.first, batch.second), (encoded[:count], encoded[count:])
         found["still"] = weights.still * temporal_loss((first, second), given, batch.backward, batch.visible)
         found["deep"] = weights.feature_still * feature_temporal_loss(pair, batch.backward, batch.visible)
     return {name: value.mean() for name, value in found.items()}
-
-
-def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, metadata: dict[str, Any]) -> None:
-    """Write a checkpoint that training can resume from, atomically; `metadata` is what `describe` gives back."""
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{key}": value.contiguous() for key, value in state.items()}
-    temporary = path.with_suffix(".partial")
-    save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
-    temporary.replace(path)
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -87,8 +63,7 @@ def describe(path: Path) -> dict[str, Any]:
     Raises ValueError if the file is none of this program's.
     """
     try:
-        with safe_open(path, "pt") as file:
-            metadata = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+        metadata = checkpoints.stated(path)
     except (OSError, SafetensorError, ValueError) as error:
         raise ValueError(f"{path} is not a checkpoint that can be read ({error})") from error
     if metadata.get("network") not in NETWORKS:
@@ -99,8 +74,7 @@ def describe(path: Path) -> dict[str, Any]:
 def load(path: Path) -> nn.Module:
     """The network of a checkpoint, on the CPU, in eval mode. Raises ValueError as `describe` does."""
     network = NETWORKS[describe(path)["network"]]()
-    tensors = load_file(path)
-    network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("optimiser.")})
+    network.load_state_dict(checkpoints.weights(path))
     return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
 
@@ -127,12 +101,12 @@ def train(options: argparse.Namespace) -> None:
     network = _begun(options, course).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(network.parameters(), _RATE, betas=(0.9, 0.99))
     if options.resume:
-        restore(optimiser, options.out)
+        checkpoints.restore(optimiser, options.out)
 
     def checkpoint() -> None:
         facts = {"iteration": course.iteration, "seconds": course.seconds}
         metadata = {"network": options.network, "style": options.style.stem, "facts": facts}
-        save(options.out, network, optimiser, metadata)
+        checkpoints.save(options.out, network, optimiser, metadata)
 
     def judged(batch: Batch) -> dict[str, Tensor]:
         return losses(network, batch, style_loss, targets, options.weights)
