@@ -77,7 +77,7 @@ def decoded(data: bytes, called: str) -> np.ndarray:
 class Library:
     """One network for many styles, `NETWORK.safetensors` and `styles.json` in `folder`, and the user's styles in `own`.
 
-    Expert kernels are kept as int8 codes with a step per expert and output channel. A style is one vector (see
+    Kernels are kept as int8 codes with a step per output channel. A style is one vector (see
     `models.networks.generator`), and so is every mixture of styles.
     """
 
@@ -212,12 +212,10 @@ class Library:
         layers, start = {}, 0
         for name in self._layers:
             codes = self._tensor(f"{name}.codes")
-            experts, outputs = codes.shape[:2]
-            shares, gain, bias = np.split(conditioning[start:], [experts, experts + outputs, experts + 2 * outputs])[:3]
-            start += experts + 2 * outputs
-            # the steps first: a product of the shares and them, then one pass over the codes
-            scale = shares[:, None] * self._tensor(f"{name}.step") * gain
-            layers[name] = Layer(np.einsum("ko,koihw->oihw", scale, codes.astype(np.float32)), bias.astype(np.float32))
+            gain, bias = conditioning[start : start + 2 * len(codes)].reshape(2, -1)
+            start += 2 * len(codes)
+            scale = (self._tensor(f"{name}.step") * gain).astype(np.float32)
+            layers[name] = Layer(codes * scale[:, None, None, None], bias.astype(np.float32))
         reach = self._tensor("reach")
         return Painter(layers, dict(zip([name for name in layers if name != "leave"], map(float, reach), strict=True)))
 

@@ -15,12 +15,13 @@ from models.export import to_onnx  # noqa: E402
 from models.library import Library, read_picture  # noqa: E402
 from models.networks.generator import SHAPES, Generator, Shape  # noqa: E402
 from models.tiles import rgb_to_tiles  # noqa: E402
-from models.training import atelier, losses, pictures, publish, refine, train  # noqa: E402
+from models.training import atelier, device, losses, pictures, publish, refine, train  # noqa: E402
 from models.training.atelier import Atelier  # noqa: E402
+from models.training.growth import grown  # noqa: E402
 from models.training.loop import Course  # noqa: E402
 from models.training.pictures import to_tensor  # noqa: E402
 
-TINY = Shape(wide=8, deep=16, blocks=1, experts=2)
+TINY = Shape(wide=8, deep=16, blocks=1)
 
 
 def colours(side: int, seed: int, smooth: int = 6) -> np.ndarray:
@@ -226,7 +227,7 @@ def test_the_encoder_goes_on_learning_alone(folders, vgg_file, small):
     train.run(options(folders, vgg_file, iterations=2, begin_from=folders / "network.st", encoder_only=True))
     after, _ = atelier.load(folders / "out.st")
     torch.testing.assert_close(after.table, before.table, rtol=0, atol=0)
-    torch.testing.assert_close(after.generator.experts["up"], before.generator.experts["up"], rtol=0, atol=0)
+    torch.testing.assert_close(after.generator.kernels["up"], before.generator.kernels["up"], rtol=0, atol=0)
     assert not torch.equal(after.encoder.head.weight, before.encoder.head.weight)
 
 
@@ -281,9 +282,10 @@ def test_what_is_published_paints_what_was_trained(folders, published):
         before, after = (model.generator(tiles(3), model.table[2:]) for model in (student, again))
     assert float((before - after).square().mean()) < 1e-3 * float(before.square().mean())
     painter = published.painter(published.conditioning("two"))
-    weight, bias = again.generator.kernels("down", again.table[2:])
-    np.testing.assert_allclose(painter.layers["down"].weight, weight[0].detach(), atol=1e-4)
-    np.testing.assert_allclose(painter.layers["down"].bias, bias[0].detach(), atol=1e-5)
+    gain, bias = (again.table[2, place].detach() for place in again.generator.places["down"])
+    weight = again.generator.kernels["down"].detach() * gain[:, None, None, None]
+    np.testing.assert_allclose(painter.layers["down"].weight, weight, atol=1e-4)
+    np.testing.assert_allclose(painter.layers["down"].bias, bias, atol=1e-5)
     assert len(to_onnx(painter).graph.node) > 10
 
 
@@ -308,11 +310,12 @@ def test_refining_brings_a_style_closer_and_touches_nothing_else(folders, vgg_fi
     before, identity = published.conditioning(name), published.conditioning(name, 0.0)
 
     def far() -> float:
-        judge = losses.StyleLoss(vgg, losses.Judgement(scales=(0.0, 1.0, 0.7)))
+        judge, wanted = losses.StyleLoss(vgg), to_tensor(pictures.scaled(read_picture(folders / "mine.png"), 512)[None])
         vector = torch.from_numpy(published.conditioning(name))
         with torch.no_grad():
-            painted, _ = atelier.from_library(published).paint(to_tensor(colours(128, 2)[None]), vector[None])
-            return float(judge(painted, judge.targets(to_tensor(colours(160, 9, smooth=3)[None]))))
+            photograph = to_tensor(pictures.read_rgb(folders / "content" / "a.jpg", 256)[None])
+            painted, _ = atelier.from_library(published).paint(photograph, vector[None])
+            return float(judge(painted, judge.targets(wanted), whole=True))
 
     at_first = far()
     refine.refine(published, name, 1.0, folders / "content", vgg_file)
@@ -320,3 +323,54 @@ def test_refining_brings_a_style_closer_and_touches_nothing_else(folders, vgg_fi
     assert np.abs(published.conditioning(name) - before).max() > 1e-3
     np.testing.assert_array_equal(published.conditioning(name, 0.0), identity)
     assert sorted(path.suffix for path in published.own.iterdir()) == [".jpg", ".json", ".safetensors"]
+
+
+@pytest.mark.parametrize("larger", [Shape(12, 16, 1), Shape(8, 24, 1), Shape(8, 16, 2), Shape(16, 32, 3)])
+def test_a_grown_network_paints_like_the_one_it_grew_from(larger):
+    small = Atelier(TINY, ["one", "two"])
+    small.begin(to_tensor(colours(64, 1)[None]))
+    with torch.no_grad():
+        small.table += 0.1 * torch.randn(small.table.shape)
+        small.encoder.head.weight.normal_(std=0.01)
+    large = grown(small, larger)
+    picture, look = to_tensor(colours(64, 2)[None]), to_tensor(colours(384, 3)[None])
+    with torch.no_grad():
+        pairs = [(small.table[index : index + 1], large.table[index : index + 1]) for index in range(3)]
+        for before, after in [*pairs, (small.encoder(look), large.encoder(look))]:
+            torch.testing.assert_close(large.paint(picture, after)[0], small.paint(picture, before)[0], rtol=0, atol=1e-5)
+
+
+def test_what_is_new_in_a_grown_network_learns():
+    small = Atelier(TINY, ["one"])
+    small.begin(to_tensor(colours(64, 1)[None]))
+    large = grown(small, Shape(12, 24, 2))
+    optimiser = torch.optim.SGD(large.parameters(), 0.01)
+    picture = to_tensor(colours(64, 2)[None])
+    before = {name: value.detach().clone() for name, value in large.generator.kernels.items()}
+    for _ in range(2):  # at first only what listens to the new channels does, then they themselves
+        optimiser.zero_grad()
+        large.paint(picture, large.table[1:])[0].square().mean().backward()
+        optimiser.step()
+    for name, value in large.generator.kernels.items():
+        known = small.generator.kernels[name].shape[0] if name in small.generator.kernels else 0
+        assert known == len(value) or not torch.equal(value[known:], before[name][known:]), name
+
+
+def test_a_network_does_not_grow_smaller():
+    with pytest.raises(ValueError, match="grow"):
+        grown(Atelier(TINY, ["one"]), Shape(8, 8, 1))
+
+
+def test_training_for_a_larger_network_begins_with_the_published_one(folders, published, vgg_file, small, monkeypatch):
+    monkeypatch.setitem(SHAPES, "fine", Shape(12, 24, 2))
+    train.run(options(folders, vgg_file, iterations=1, network="fine", begin_from=folders / "weights"))
+    student, _ = atelier.load(folders / "out.st")
+    assert student.generator.shape == SHAPES["fine"]
+
+
+def test_bfloat16_is_used_where_the_processor_multiplies_it(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True, "avx512_f": True})
+    assert device.precision(torch.device("cpu")) == torch.bfloat16
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False, "avx512_f": True})
+    assert device.precision(torch.device("cpu")) == torch.float32
+    assert device.precision(torch.device("cuda")) == torch.bfloat16

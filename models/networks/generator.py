@@ -2,9 +2,9 @@
 
 Johnson et al. 2016 (feed-forward style transfer) with three changes:
 
-- *Conditional convolutions.* A style is one vector. For every layer it holds the shares in which a few expert kernels are
-  mixed (Yang et al. 2019, CondConv) and a gain and a bias per channel (Dumoulin et al. 2017). All of it folds into one plain
-  convolution per layer, so that a style costs nothing at run time, and vectors can be mixed like colours.
+- *Conditional gains.* A style is one vector: for every layer a gain and a bias per channel (Dumoulin et al. 2017). They fold
+  into the convolution, so that a style costs nothing at run time, and vectors can be mixed like colours. Mixing whole
+  kernels as well (Yang et al. 2019, CondConv) was tried: four of them grew into one another but for their gains.
 - *No normalisation.* `balance` sets the gains once from data (Salimans & Kingma 2016); nothing in a picture depends on
   what is elsewhere in it, so nothing flickers as a whole, and there are no bubbles of instance normalisation.
 - *Bytes between layers.* Every tensor between convolutions is behind a ReLU that is clipped at a fixed reach, the same for
@@ -26,12 +26,11 @@ from models.tiles import CHANNELS
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Widths at 1/4 and 1/8 of the picture's size, residual blocks, and expert kernels in a layer."""
+    """Widths at 1/4 and 1/8 of the picture's size, and residual blocks."""
 
     wide: int
     deep: int
     blocks: int
-    experts: int
 
     def layers(self) -> list[tuple[str, int, int, int]]:
         """(name, input channels, output channels, stride) of every convolution, in order."""
@@ -45,20 +44,19 @@ class Shape:
             ("leave", self.wide, CHANNELS, 1),
         ]
 
-    def fields(self) -> Iterator[tuple[str, slice, slice, slice]]:
-        """Of every layer, where in a style's vector its shares [experts], gain [O] and bias [O] are."""
+    def fields(self) -> Iterator[tuple[str, slice, slice]]:
+        """Of every layer, where in a style's vector its gain [O] and bias [O] are."""
         start = 0
         for name, _, outputs, _ in self.layers():
-            shares = slice(start, start + self.experts)
-            gain = slice(shares.stop, shares.stop + outputs)
+            gain = slice(start, start + outputs)
             bias = slice(gain.stop, gain.stop + outputs)
             start = bias.stop
-            yield name, shares, gain, bias
+            yield name, gain, bias
 
     @property
     def conditioning(self) -> int:
         """Length of a style's vector."""
-        return sum(self.experts + 2 * outputs for _, _, outputs, _ in self.layers())
+        return sum(2 * outputs for _, _, outputs, _ in self.layers())
 
     def macs(self, width: int, height: int) -> int:
         """Multiplications and additions for one picture, without its margin."""
@@ -69,7 +67,7 @@ class Shape:
         return total
 
 
-SHAPES = {"fast": Shape(32, 96, 4, experts=4), "fine": Shape(96, 160, 5, experts=1)}
+SHAPES = {"fast": Shape(32, 96, 4), "fine": Shape(96, 160, 5)}
 
 Watch = Callable[[str, Tensor], None]
 
@@ -83,16 +81,13 @@ class Generator(nn.Module):
     def __init__(self, shape: Shape):
         super().__init__()
         self.shape = shape
-        self.experts = nn.ParameterDict()
-        for name, inputs, outputs, _ in shape.layers():
-            first = nn.init.kaiming_normal_(torch.empty(outputs, inputs, 3, 3))
-            spread = 0.3 * torch.randn(shape.experts, outputs, inputs, 3, 3) * first.std()
-            self.experts[name] = nn.Parameter(first + spread)
+        sizes = {name: (outputs, inputs, 3, 3) for name, inputs, outputs, _ in shape.layers()}
+        self.kernels = nn.ParameterDict({name: nn.init.kaiming_normal_(torch.empty(size)) for name, size in sizes.items()})
         self.strides = {name: stride for name, _, _, stride in shape.layers()}
         activations = [name for name in self.strides if name != "leave"]
         self.order = {name: index for index, name in enumerate(activations)}
         self.register_buffer("reach", torch.full((len(activations),), torch.inf))
-        self.places = {name: (shares, gain, bias) for name, shares, gain, bias in shape.fields()}
+        self.places = {name: (gain, bias) for name, gain, bias in shape.fields()}
         self.settled = False  # the reach of every activation is known
 
     reach: Tensor
@@ -103,24 +98,18 @@ class Generator(nn.Module):
         self.settled = True
 
     def neutral(self) -> Tensor:
-        """The vector [D] from which styles begin: all experts alike, gain 1, bias 0."""
+        """The vector [D] from which styles begin: gain 1, bias 0."""
         vector = torch.zeros(self.shape.conditioning)
-        for shares, gain, _ in self.places.values():
-            vector[shares], vector[gain] = 1 / self.shape.experts, 1
+        for gain, _ in self.places.values():
+            vector[gain] = 1
         return vector
-
-    def kernels(self, name: str, conditioning: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights [S, O, I, 3, 3] and biases [S, O] of a layer for styles' vectors [S, D]."""
-        shares, gain, bias = self.places[name]
-        weight = (conditioning[:, shares] @ self.experts[name].flatten(1)).unflatten(1, self.experts[name].shape[1:])
-        return weight * conditioning[:, gain, None, None, None], conditioning[:, bias]
 
     def convolve(self, name: str, x: Tensor, conditioning: Tensor) -> Tensor:
         """One layer without its activation."""
-        stride = self.strides[name]
-        parts = zip(x.chunk(len(conditioning)), *self.kernels(name, conditioning), strict=True)
-        painted = [F.conv2d(part, weight, bias, stride=stride, padding=1) for part, weight, bias in parts]
-        return torch.cat(painted) if len(painted) > 1 else painted[0]
+        y = F.conv2d(x, self.kernels[name], stride=self.strides[name], padding=1)
+        each = conditioning.to(y.dtype).repeat_interleave(len(x) // len(conditioning), 0)[..., None, None]
+        gain, bias = self.places[name]
+        return torch.addcmul(each[:, bias], y, each[:, gain])
 
     def forward(self, tiles: Tensor, conditioning: Tensor, watch: Watch | None = None) -> Tensor:
         """`watch` is shown every activation with its name, before it is clipped."""
@@ -159,7 +148,7 @@ class Generator(nn.Module):
         convolve = self.convolve
 
         def balanced(name: str, x: Tensor, conditioning: Tensor) -> Tensor:
-            _, gain, bias = self.places[name]
+            gain, bias = self.places[name]
             y = convolve(name, x, vector[None])
             factor = totals.get(name, 1.0) * torch.rsqrt(y.float().var((0, 2, 3)) + 1e-5)
             vector[gain], vector[bias] = factor, -y.float().mean((0, 2, 3)) * factor

@@ -14,6 +14,7 @@ from models.networks.encoder import StyleEncoder
 from models.networks.generator import Generator, Shape
 from models.tiles import MARGIN, rgb_to_tiles, tiles_to_rgb
 from models.training import checkpoint
+from models.training.device import autocast
 from models.training.losses import clip
 
 
@@ -66,7 +67,7 @@ class Atelier(nn.Module):
                 trunk[name] = activation
 
         framed = F.pad(rgb, (MARGIN,) * 4, mode="replicate")
-        with torch.autocast(rgb.device.type, torch.bfloat16):
+        with autocast(rgb.device):
             tiles = rgb_to_tiles(framed).contiguous(memory_format=torch.channels_last)
             painted = self.generator(tiles, conditioning, watch)
         edge = MARGIN // 8
@@ -95,14 +96,12 @@ def load(path: Path) -> tuple[Atelier, dict[str, float]]:
 def from_library(library: Library) -> Atelier:
     """The published network with its shipped styles, to go on training from or to refine a style with."""
     tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in library.tensors.items()}
-    experts, wide = tensors["enter.codes"].shape[:2]
     blocks = sum(name.startswith("block") and name.endswith("a.codes") for name in tensors)
-    student = Atelier(
-        Shape(wide, tensors["down.codes"].shape[1], blocks, experts), [style.name for style in library.shipped]
-    )
+    shape = Shape(len(tensors["enter.codes"]), len(tensors["down.codes"]), blocks)
+    student = Atelier(shape, [style.name for style in library.shipped])
     with torch.no_grad():
-        for name, parameter in student.generator.experts.items():
-            parameter.copy_(tensors[f"{name}.codes"] * tensors[f"{name}.step"][..., None, None, None])
+        for name, parameter in student.generator.kernels.items():
+            parameter.copy_(tensors[f"{name}.codes"] * tensors[f"{name}.step"][:, None, None, None])
         student.table.copy_(torch.cat([tensors["identity"][None], tensors["styles"]]))
         encoder = {n.removeprefix("encoder."): t.float() for n, t in tensors.items() if n.startswith("encoder.")}
         student.encoder.load_state_dict(encoder)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from models.training.device import best
 from models.training.loop import keep_freed_memory
 from models.training.losses import Judgement, StyleLoss, Vgg19, Weights, halve, picture_losses
 from models.training.pictures import PICTURES, read_rgb, to_tensor
@@ -123,7 +124,7 @@ def paint(options: argparse.Namespace) -> None:
     if options.size < 32 or options.steps < 1:
         raise ValueError("--size is 32 pixels or more, and --steps 1 or more")
     keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best()
     photo = to_tensor(read_rgb(options.photo, options.size)[None]).to(device)
     painting = to_tensor(read_rgb(options.painting, _STYLE_SIZE)[None]).to(device)
     weights = replace(Weights(), content=options.content_weight, style=options.style_weight)

@@ -1,6 +1,6 @@
 """Make what ships from checkpoints: `allaprima quantize CHECKPOINT --network fast --styles DIR --out DIR`.
 
-The expert kernels become int8 codes with a step per expert and channel; vectors and the encoder are kept in half precision.
+The kernels become int8 codes with a step per channel; vectors and the encoder are kept in half precision.
 """
 
 import argparse
@@ -39,9 +39,8 @@ def publish(checkpoint: Path, network: str, styles: Path, out: Path) -> None:
     if missing := [name for name in student.names if name not in about]:
         raise ValueError(f"{styles / 'styles.json'} says nothing of {', '.join(missing)}")
     tensors: dict[str, np.ndarray] = {"reach": generator.reach.numpy()}
-    for name, experts in generator.experts.items():
-        codes, steps = zip(*(quantise(expert) for expert in experts.detach().numpy()), strict=True)
-        tensors[f"{name}.codes"], tensors[f"{name}.step"] = np.stack(codes), np.stack(steps)
+    for name, kernel in generator.kernels.items():
+        tensors[f"{name}.codes"], tensors[f"{name}.step"] = quantise(kernel.detach().numpy())
     table = student.table.detach().numpy().astype(np.float16)
     tensors["identity"], tensors["styles"] = table[0], table[1:]
     for name, value in student.encoder.state_dict().items():

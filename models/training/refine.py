@@ -9,13 +9,14 @@ from torch.utils.data import DataLoader
 
 from models.library import Library, read_picture
 from models.training import atelier as ateliers
+from models.training.device import best, precision
 from models.training.loop import Course, follow
 from models.training.losses import Judgement, StyleLoss, Vgg19, Weights
 from models.training.pictures import Batch, Pairs, Styles, scaled
 from models.training.train import Teacher
 from models.training.vgg import find_vgg
 
-_SIDE, _BATCH, _RATE = 256, 2, 1e-2
+_SIDE, _BATCH, _RATE = 256, 2, 3e-3
 
 
 def refine(library: Library, name: str, minutes: float, content: Path, vgg: Path | None) -> float:
@@ -24,9 +25,9 @@ def refine(library: Library, name: str, minutes: float, content: Path, vgg: Path
     Returns what part of its style loss is left. Raises ValueError without photographs or VGG-19, LibraryError without style.
     """
     torch.manual_seed(1)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best()
     picture = scaled(read_picture(library.own / f"{name}.jpg"), 512)
-    judge = Vgg19(find_vgg(vgg), Judgement().pooling).to(device, torch.bfloat16)
+    judge = Vgg19(find_vgg(vgg), Judgement().pooling).to(device, precision(device))
     teacher = Teacher(Styles([picture], StyleLoss(judge, tamed=True), device), None, Weights())
     student = ateliers.from_library(library).requires_grad_(False)
     student.names = [name]

@@ -19,6 +19,8 @@ from models.tiles import rgb_to_tiles
 from models.training import atelier as ateliers
 from models.training import checkpoint as checkpoints
 from models.training.atelier import Atelier
+from models.training.device import best, precision
+from models.training.growth import grown
 from models.training.loop import Course, follow
 from models.training.losses import (
     Judgement,
@@ -35,7 +37,7 @@ from models.training.pictures import Batch, Pairs, Photographs, Styles, find_pic
 from models.training.sheets import contact_sheet, loss_curves
 from models.training.vgg import find_vgg
 
-NAMED, SOFT = 0.65, 0.2  # parts of the samples that are named styles, and that are painted at less than full strength
+NAMED, SOFT = 0.5, 0.2  # parts of the samples that are named styles, and that are painted at less than full strength
 
 
 @dataclass(slots=True)
@@ -124,13 +126,13 @@ def reach(student: Atelier, pictures: Tensor, kept: float = 0.9999) -> Tensor:
 def run(options: argparse.Namespace) -> None:
     """Run the whole training. Raises ValueError for folders without pictures or weights of another shape."""
     torch.manual_seed(options.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best()
     paths = [p for p in find_pictures(options.styles) if p.stem not in options.hold_out]
     named = [p for p in paths if p.stem not in options.unnamed]
     paintings = [read_rgb(path, options.style_size) for path in named]
     unnamed = [read_rgb(path, options.style_size) for path in paths if path not in named]
     pairs = Pairs(options.content, options.seed, options.batch, options.size)
-    vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, torch.bfloat16)
+    vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, precision(device))
     loss = StyleLoss(vgg, options.judgement, tamed=True)
     others = stand_ins(paintings + unnamed, pairs.photographs, options.seed)
     known = 0.0 if options.encoder_only else NAMED
@@ -177,9 +179,13 @@ def _student(options: argparse.Namespace, names: list[str], photographs: Photogr
         student = Atelier(SHAPES[options.network], names)
         student.begin(photographs.batch(8, 256))
     elif options.begin_from.is_dir():
-        student = ateliers.from_library(Library(options.begin_from, options.network)).renamed(names)
+        there = Library(options.begin_from).networks
+        network = options.network if options.network in there else "fast"
+        student = ateliers.from_library(Library(options.begin_from, network)).renamed(names)
     else:
         student = ateliers.load(options.begin_from)[0].renamed(names)
+    if not options.resume and student.generator.shape != SHAPES[options.network]:
+        student = grown(student, SHAPES[options.network])
     return student
 
 
@@ -202,7 +208,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=float, default=5, metavar="MINUTES", help="between checkpoints")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint --out")
-    parser.add_argument("--begin-from", type=Path, metavar="PATH", help="begin from a checkpoint or published weights")
+    parser.add_argument(
+        "--begin-from", type=Path, metavar="PATH", help="begin from a checkpoint or published weights; a small one grows"
+    )
     parser.add_argument("--encoder-only", action="store_true", help="train nothing but the encoder, with --begin-from")
     parser.add_argument("--teacher", type=Path, metavar="FILE", help="checkpoint of a finer network to learn from as well")
     parser.set_defaults(weights=Weights(), judgement=Judgement())

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from models.networks.johnson import Johnson
 from models.networks.reconet import ReCoNet
 from models.training import checkpoint as checkpoints
+from models.training.device import autocast, best, precision
 from models.training.loop import Course, follow
 from models.training.losses import (
     Grams,
@@ -43,7 +44,7 @@ def losses(network: Johnson, batch: Batch, style_loss: StyleLoss, targets: Grams
     """Each loss, weighted, as the mean over the batch; `targets` are the Gram matrices of the one painting."""
     moving = isinstance(network, ReCoNet)
     frames = torch.cat([batch.first, batch.second]) if moving else batch.first
-    with torch.autocast(frames.device.type, torch.bfloat16):
+    with autocast(frames.device):
         encoded = network.encode(frames.contiguous(memory_format=torch.channels_last))
         painted = network.decode(encoded)
     painted = clip(painted.float())
@@ -91,10 +92,10 @@ def train(options: argparse.Namespace) -> None:
     if options.size % 16:
         raise ValueError(f"--size must be a multiple of 16, not {options.size}")
     torch.manual_seed(_SEED)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best()
     painting = read_rgb(options.style, _STYLE_SIZE)
     pairs = Pairs(options.content, _SEED, options.batch, options.size)
-    vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, torch.bfloat16)
+    vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, precision(device))
     style_loss = StyleLoss(vgg, options.judgement, tamed=True)
     targets = Styles([painting], style_loss, device).targets([0])
     course = Course(None if options.minutes else options.iterations, options.minutes, _RATE, every=5)
