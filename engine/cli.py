@@ -33,7 +33,9 @@ def add_controls(parser: argparse.ArgumentParser, *names: str) -> None:
             continue
         if isinstance(control.default, str):
             text = f"{control.metadata['help']} (default {control.default})"
-            parser.add_argument(name, default=control.default, metavar=control.metadata["value"], help=text)
+            choices = control.metadata["choices"] or None
+            metavar = None if choices else control.metadata["value"]
+            parser.add_argument(name, default=control.default, choices=choices, metavar=metavar, help=text)
             continue
         low, high = control.metadata["low"], control.metadata["high"]
         text = f"{control.metadata['help']} (default {control.default:g})"
@@ -102,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.module, sub.formatter_class = module, argparse.ArgumentDefaultsHelpFormatter
     export = command("export", _export, "write the network for one style as an ONNX model")
     export.add_argument("output", type=Path, metavar="FILE.onnx")
-    add_controls(export, "style", "strength")
+    add_controls(export, "style", "strength", "network")
     command("evaluate", _evaluate, "how well a film was painted").module = "benchmarks.evaluate"
     command("doctor", _doctor, "what is there, what is not, and what to install for it")
     bench = command("bench", _bench, "measure the whole chain on this machine")
@@ -127,7 +129,7 @@ def _add_styles(parser: _Command) -> None:
     add.add_argument("--name", help="what to call it; else it is made from the file name")
     for about in ("title", "artist", "year"):
         add.add_argument(f"--{about}", default="", help="of the picture, for `styles show`")
-    add.add_argument("--refine", type=float, metavar="MINUTES", help="train its vector for so long, for a closer match")
+    add.add_argument("--refine", type=float, metavar="MINUTES", help="train it so long for each network, for a closer match")
     add.add_argument("--content", type=Path, metavar="DIR", help="folder of photographs to refine on")
     add.add_argument("--vgg", type=Path, metavar="FILE", help="VGG-19 weights to refine by; else they are downloaded once")
     action("remove", _remove_style, "forget a style of your own").add_argument("name")
@@ -191,9 +193,10 @@ def _add_style(options: argparse.Namespace) -> int:
         print(f"{options.picture} is now the style '{style.name}'; paint with it: --style {style.name}")
         if options.refine is not None:
             refine = _load("models.training.refine").refine
-            with _mistakes_of_the_user():
-                left = refine(library, style.name, options.refine, options.content, options.vgg)
-            print(f"refined: {left:.0%} of the distance in style is left")
+            for network in library.networks:
+                with _mistakes_of_the_user():
+                    left = refine(library.of(network), style.name, options.refine, options.content, options.vgg)
+                print(f"refined for the {network} network: {left:.0%} of the distance in style is left")
     return 0
 
 
@@ -220,10 +223,12 @@ def _learn(module: str, options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from engine.stylizers import first_network
     from models.export import to_onnx
 
-    controls = Controls(style=options.style, strength=options.strength)
-    with _library() as library:
+    controls = Controls(style=options.style, strength=options.strength, network=options.network)
+    with _library() as every:
+        library = every.of(first_network(controls.network, live=False, library=every))
         model = to_onnx(library.painter(library.conditioning(controls.style, controls.strength)))
     options.output.write_bytes(model.SerializeToString())
     print(f"{options.output}: 4x4 tiles of full-range BT.709 4:2:0 in and out, uint8 [1, h, w, 24], h and w even")

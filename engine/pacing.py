@@ -1,12 +1,18 @@
 """What must be decided in real time, as pure functions of measured facts."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 CUT_CONFIDENCE = 0.35  # mean confidence under which the motion explains too little of the picture
 CUT_ERROR = 8.0  # codes of luma; mean residual over which it is the scene that changed, not the noise
 HEADROOM = 0.92  # part of the time between frames that may be planned for
 YIELDING = 0.4  # consistency at most, while the style changes: paint in the old one must not hold its ground
 SLOWEST = 8  # frames for one run of the network, at most
+ROOMY = 0.8  # part of what may be planned for, that a dearer network must fit into before it is tried
+SETTLED = 20  # frames after which the times of a new network are known
+CALM = 90  # frames after which a dearer network may be tried
+PATIENCE = 15  # frames that come too late one after the other, before a cheaper network is taken
 
 
 def is_cut(confidence: float, error: float) -> bool:
@@ -29,3 +35,82 @@ def cadence(interval: float, network: float, rest: float, current: int) -> int:
         roomy = interval * HEADROOM * 0.9 - rest
         needed = min(max(math.ceil(network / roomy), 1), current) if roomy > 0 else current
     return needed
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a frame of a live source takes just now, in milliseconds: from one to the next, the wait for the network, what
+    is done beside it, and what is done without it."""
+
+    interval: float
+    network: float
+    beside: float
+    rest: float
+
+    @property
+    def painting(self) -> float:
+        """The network's own time: it works beside the flow, and then is waited for."""
+        return self.network + self.beside
+
+    def frame(self, factor: float = 1.0) -> float:
+        """What a frame takes with a network that takes `factor` times as long."""
+        return self.rest + max(self.painting * factor, self.beside)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Which network paints, and on every how many frames. `dearness` is what the networks take, relative to one another:
+    at first by their multiplications, and by the clock once they have been tried."""
+
+    network: str
+    cadence: int = 1
+    dearness: Mapping[str, float] = field(default_factory=dict)
+    frames: int = 0  # since the network was changed
+    late: int = 0  # frames, one after the other, for which it was too slow
+    before: tuple[str, float] | None = None  # the network it was changed from, and its milliseconds
+
+
+def follow(pace: Pace, load: Load, painting: str, free: bool, least: int = 1) -> Pace:
+    """The pace for the next frame, after one under `load` by the network `painting`.
+
+    A network that cannot keep up gives way to the next cheaper one, and only the cheapest rests for whole frames; one that
+    leaves time to spare gives way to the next dearer one, if that fits too, by a margin, so that the two do not swing. The
+    network is left alone unless it is `free` to choose; the cadence is `least` at least.
+    """
+    if not free and painting != pace.network:
+        pace = Pace(painting, pace.cadence, pace.dearness)
+    if painting != pace.network:
+        return pace  # it is still being made
+    every = max(cadence(load.interval, load.network, load.beside + load.rest, pace.cadence), least)
+    late = pace.late + 1 if every > least else 0
+    pace = replace(pace, cadence=every, frames=pace.frames + 1, late=late)
+    if pace.frames < SETTLED:
+        return pace
+    if pace.before is not None:
+        name, took = pace.before
+        learned = pace.dearness[name] * load.painting / max(took, 1e-3)
+        pace = replace(pace, dearness={**pace.dearness, painting: learned}, before=None)
+    if not free or painting not in pace.dearness:
+        return pace
+    order = sorted(pace.dearness, key=lambda name: pace.dearness[name])
+    place = order.index(painting)
+    wanted = painting
+    if pace.late >= PATIENCE and place > 0:
+        wanted = order[place - 1]
+    elif every == 1 and pace.frames >= CALM and place + 1 < len(order):
+        dearer = order[place + 1]
+        expected = load.frame(pace.dearness[dearer] / pace.dearness[painting])
+        wanted = dearer if expected <= load.interval * HEADROOM * ROOMY else painting
+    return pace if wanted == painting else Pace(wanted, least, pace.dearness, before=(painting, load.painting))
+
+
+def explain(pace: Pace, load: Load) -> str:
+    """One line for people: what was chosen, and what else would have taken."""
+    often = "every frame" if pace.cadence == 1 else f"one frame of {pace.cadence}"
+    line = f"{pace.network} on {often}: {load.frame():.0f} of {load.interval:.0f} ms"
+    others = [
+        f"{name} would take {load.frame(dear / pace.dearness[pace.network]):.0f}"
+        for name, dear in pace.dearness.items()
+        if pace.network in pace.dearness and dear > pace.dearness[pace.network]
+    ]
+    return "; ".join([line, *others])

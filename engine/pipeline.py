@@ -14,13 +14,14 @@ import av
 
 from engine import pacing
 from engine.chain import Chain
-from engine.controls import Controls
+from engine.controls import AUTO, Controls
 from engine.errors import SinkClosed
 from engine.frame import Frame
 from engine.report import Durations, Report
 from engine.sinks import Sink
 from engine.sources import Source
-from engine.stylizers.morphing import MorphingStylizer
+from engine.stylizers import CHEAPEST
+from engine.stylizers.morphing import MorphingStylizer, Wish
 
 _AHEAD = 4  # frames that wait before and behind the painter, offline
 
@@ -139,8 +140,8 @@ class Pipeline:
 
     `controls` is asked for every frame, so that they can change while it runs, the style included; `progress` is told after
     every frame.
-    `cadence` is on every how many frames the network runs; live it is raised where the network cannot keep up, and `pace`
-    is what it has become.
+    `cadence` is on every how many frames the network runs; live it is raised where the network cannot keep up. `pace` is
+    what that and the network have become.
     """
 
     source: Source
@@ -150,9 +151,14 @@ class Pipeline:
     controls: Callable[[], Controls] = Controls
     progress: Callable[[Report], None] = lambda report: None
     cadence: int = 1
-    pace: int = field(default=1, init=False)
+    pace: pacing.Pace = field(init=False)
+    chosen: str = field(default="", init=False)  # the same in words, where there was something to choose
     stopping: bool = False
     warm: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        facts = self.stylizer.facts
+        self.pace = pacing.Pace(facts.network if facts else CHEAPEST, self.cadence)
 
     def stop(self) -> None:
         """Ask `run` to finish what is begun and return."""
@@ -201,8 +207,7 @@ class Pipeline:
         self.warm = True
 
     def _paint(self, chain: Chain, reader: _Reader, writers: list[_Writer]) -> None:
-        live = self.source.info.live
-        self.pace, since = self.cadence, 0
+        live, since = self.source.info.live, 0
         while not self.stopping and all(writer.error is None for writer in writers):
             item = reader.take()
             if item is None:
@@ -217,26 +222,34 @@ class Pipeline:
             if self.stylizer.plain:
                 chain.let_through(item)
             else:
-                fresh = since == 0 or since >= self.pace
+                fresh = since == 0 or since >= self.pace.cadence
                 since = 1 if fresh else since + 1
                 chain.begin(item, fresh, controls)
             if live or chain.full:
                 self._deliver(chain, writers)
             if live and reader.arrivals.count:
-                stages = self.report.stages
-                rest = sum(stages[name].recent for name in ("pack", "flow", "temporal"))
-                affordable = pacing.cadence(reader.arrivals.recent, stages["network"].recent, rest, self.pace)
-                self.pace = max(self.cadence, affordable)
+                self._keep_pace(reader.arrivals.recent, controls.network == AUTO)
         while chain.waiting:
             self._deliver(chain, writers)
 
     def _followed(self) -> Controls:
         """The controls for the next frame, of which the stylizer is told what concerns it."""
         controls = self.controls()
-        self.stylizer.wish(controls.style, controls.strength)
+        network = self.pace.network if controls.network == AUTO else controls.network
+        self.stylizer.wish(Wish(controls.style, controls.strength, network))
         if self.stylizer.settled:
             return controls
         return replace(controls, consistency=min(controls.consistency, pacing.YIELDING))
+
+    def _keep_pace(self, interval: float, free: bool) -> None:
+        pack, flow, network, temporal = (self.report.stages[n].recent for n in ("pack", "flow", "network", "temporal"))
+        facts = self.stylizer.facts
+        if facts is not None:
+            load = pacing.Load(interval, network, flow, pack + temporal)
+            if not self.pace.dearness:
+                self.pace = replace(self.pace, dearness=facts.networks)
+            self.pace = pacing.follow(self.pace, load, facts.network, free, self.cadence)
+            self.chosen = pacing.explain(self.pace, load)
 
     def _deliver(self, chain: Chain, writers: list[_Writer]) -> None:
         painted = chain.finish()

@@ -56,7 +56,7 @@ def _live_line() -> Show:
         line = f"{report.rate:5.1f} fps  {report.latency.recent:4.0f} ms  dropped {report.dropped}  carried {report.carried}"
         if facts := report.facts:
             way = f" > {facts.becoming}" if facts.becoming not in ("", facts.style) else ""
-            line += f"  {facts.style}{way} on {facts.backend}"
+            line += f"  {facts.style}{way}, {facts.network} on {facts.backend}"
             line += f"  ({facts.refused[:60]})" if facts.refused else ""
         print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
 

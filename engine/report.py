@@ -26,6 +26,8 @@ class Facts:
     strength: float
     depth: int  # frames in flight
     fallbacks: list[str] = field(default_factory=list)  # what was preferred and why it is not used
+    network: str = ""  # which of `networks` paints
+    networks: dict[str, float] = field(default_factory=dict)  # what each would cost, billions of multiplications a frame
     becoming: str = ""  # the style it is on the way to
     refused: str = ""  # why the style asked for last is not painted
 

@@ -18,9 +18,10 @@ from engine.report import Report
 from engine.sinks import Encoding, Sink, open_sink
 from engine.sources import Source, open_source
 from engine.sources.paced import PacedSource
-from engine.stylizers import open_stylizer
+from engine.stylizers import first_network, open_stylizer
 from kernels import cpu
 from models.colour import Encoding as ColourEncoding
+from models.library import Library
 
 
 def run(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], controls: Controls, live: bool) -> int:
@@ -49,9 +50,9 @@ def run(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], 
 def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str], controls: Controls) -> Report:
     info, report = source.info, Report()
     size = (info.width, info.height)
-    painting = open_stylizer(
-        controls.style, size, colour_encoding(info), options.backend, in_flight(info), strength=controls.strength
-    )
+    network = first_network(controls.network, info.live, library := Library())
+    look = (controls.style, size, colour_encoding(info), options.backend, in_flight(info), library)
+    painting = open_stylizer(*look, controls.strength, network)
     report.facts = painting.facts
     for line in painting.facts.fallbacks:
         _say(f"{line}; {painting.facts.backend} paints instead")

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -85,11 +85,30 @@ class Library:
     network: str = "fast"
     own: Path = field(default_factory=user_styles)
     _seen: dict[tuple[str, int], np.ndarray] = field(default_factory=dict, compare=False, repr=False)  # vectors of pictures
+    _others: dict[str, "Library"] = field(default_factory=dict, compare=False, repr=False)  # by network
 
     @property
     def networks(self) -> list[str]:
         """Names of the networks that are there."""
         return sorted(path.stem for path in self.folder.glob("*.safetensors"))
+
+    def of(self, network: str) -> "Library":
+        """The same library for another of its networks. Raises LibraryError if there is none of that name."""
+        if network == self.network:
+            return self
+        if network not in self.networks:
+            raise LibraryError(f"there is no network '{network}' in {self.folder}; there are {', '.join(self.networks)}")
+        if network not in self._others:
+            self._others[network] = replace(self, network=network, _seen={}, _others=self._others | {self.network: self})
+        return self._others[network]
+
+    def macs(self, width: int, height: int) -> int:
+        """Multiplications and additions that painting one picture of that size takes."""
+        total = 0
+        for name in self._layers:
+            side = 8 if name == "down" or name.startswith("block") else 4
+            total += self._tensor(f"{name}.codes").size * (-(-width // side)) * (-(-height // side))
+        return total
 
     @cached_property
     def shipped(self) -> list[Style]:

@@ -25,7 +25,7 @@ from engine.studio.presets import Presets
 from engine.studio.safety import Guardian
 from engine.studio.stage import Stage
 from engine.stylizers import Painting
-from engine.stylizers.morphing import MorphingStylizer
+from engine.stylizers.morphing import MorphingStylizer, Wish
 from kernels.layout import tile_grid
 from models.library import Library
 
@@ -79,15 +79,15 @@ class Workshop:
         self.made.append((shape, backend))
         grid = tile_grid(shape.width, shape.height)
 
-        def network(vector: np.ndarray) -> Negative:
+        def network(vector: np.ndarray, name: str) -> Negative:
             return Negative(grid, float(vector[0]), self.broken)
 
-        def conditioning(look: str, strength: float) -> np.ndarray:
-            return np.array([STYLES[look]], np.float32)
+        def conditioning(wish: Wish) -> np.ndarray:
+            return np.array([STYLES[wish.look]], np.float32)
 
-        vector = conditioning(self.controls.style, 1.0)
-        facts = Facts("test", "1", "here", "exact", shape.width, shape.height, self.controls.style, 1.0, 1)
-        return Painting(MorphingStylizer(network(vector), vector, facts, conditioning, network), facts)
+        vector = conditioning(Wish(self.controls.style, 1.0, "fast"))
+        facts = Facts("test", "1", "here", "exact", shape.width, shape.height, self.controls.style, 1.0, 1, network="fast")
+        return Painting(MorphingStylizer(network(vector, "fast"), vector, facts, conditioning, network), facts)
 
 
 def drawn(number: int, size: tuple[int, int] = SIZE) -> av.VideoFrame:

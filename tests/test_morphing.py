@@ -11,7 +11,7 @@ from scenes import frame_of, texture
 
 from engine.report import Facts
 from engine.stylizers import morphing, open_stylizer
-from engine.stylizers.morphing import MORPH, SETTLING, STEP, MorphingStylizer, next_vector
+from engine.stylizers.morphing import MORPH, SETTLING, STEP, MorphingStylizer, Wish, next_vector
 from kernels import cpu
 from models.colour import Encoding
 from models.library import LibraryError
@@ -46,29 +46,31 @@ class Workshop:
     def __init__(self) -> None:
         self.asked: list[tuple[str, float]] = []
         self.made: list[Network] = []
+        self.networks: list[str] = []
         self.gate = threading.Event()
         self.gate.set()
         self.begun = 0
         self.breaks_at: int | None = None
 
-    def conditioning(self, look: str, strength: float) -> np.ndarray:
-        self.asked.append((look, strength))
-        if look not in LOOKS:
-            raise LibraryError(f"no style and no picture '{look}'; there are a, b, c")
-        return np.array(LOOKS[look], np.float32) * np.float32(strength)
+    def conditioning(self, wish: Wish) -> np.ndarray:
+        self.asked.append((wish.look, wish.strength))
+        if wish.look not in LOOKS:
+            raise LibraryError(f"no style and no picture '{wish.look}'; there are a, b, c")
+        return np.array(LOOKS[wish.look], np.float32) * np.float32(wish.strength)
 
-    def make(self, vector: np.ndarray) -> Network:
+    def make(self, vector: np.ndarray, network: str) -> Network:
         self.begun += 1
         assert self.gate.wait(10)
         if len(self.made) == self.breaks_at:
             raise RuntimeError("out of\nmemory")
         self.made.append(Network(vector))
+        self.networks.append(network)
         return self.made[-1]
 
     def opened(self, look: str = "a", strength: float = 1.0) -> MorphingStylizer:
-        vector = self.conditioning(look, strength)
+        vector = self.conditioning(Wish(look, strength, "fast"))
         self.asked.clear()
-        facts = Facts("test", "test", "test", "test", 8, 8, look, strength, 3)
+        facts = Facts("test", "test", "test", "test", 8, 8, look, strength, 3, network="fast")
         return MorphingStylizer(Network(vector), vector, facts, self.conditioning, self.make)
 
 
@@ -95,11 +97,11 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def follow(stylizer: MorphingStylizer, look: str, strength: float = 1.0) -> None:
+def follow(stylizer: MorphingStylizer, look: str, strength: float = 1.0, network: str = "fast") -> None:
     """Wish it as the pipeline does, before every frame, until nothing is left to be done."""
 
     def done() -> bool:
-        stylizer.wish(look, strength)
+        stylizer.wish(Wish(look, strength, network))
         return not stylizer.facts.becoming
 
     until(done)
@@ -120,10 +122,28 @@ def test_a_morph_takes_its_time_in_as_many_steps_as_there_is_time_for(making, st
     assert elapsed == MORPH
 
 
+def test_another_network_is_taken_over_in_one_step(workshop):
+    stylizer = workshop.opened()
+    assert paint(stylizer) == 10
+
+    def done() -> bool:
+        stylizer.wish(Wish("b", 1.0, "fine"))
+        return not stylizer.facts.becoming
+
+    until(done)
+    assert paint(stylizer) == 110
+    assert workshop.networks == ["fine"]
+    assert stylizer.facts.network == "fine"
+    workshop.made.clear()
+    follow(stylizer, "a", network="fine")
+    assert len(workshop.made) > 1
+    assert set(workshop.networks) == {"fine"}
+
+
 def test_while_nothing_else_is_wished_nothing_is_made(workshop):
     stylizer = workshop.opened()
     for _ in range(10):
-        stylizer.wish("a", 1.0)
+        stylizer.wish(Wish("a", 1.0, "fast"))
         assert paint(stylizer) == 10
     assert not workshop.asked
     assert not workshop.made
@@ -132,7 +152,7 @@ def test_while_nothing_else_is_wished_nothing_is_made(workshop):
 def test_it_walks_straight_to_what_is_wished_and_says_where_it_is(workshop):
     stylizer = workshop.opened()
     workshop.gate.clear()
-    stylizer.wish("b", 0.5)
+    stylizer.wish(Wish("b", 0.5, "fast"))
     assert (stylizer.facts.style, stylizer.facts.becoming) == ("a", "b")
     workshop.gate.set()
     follow(stylizer, "b", 0.5)
@@ -149,13 +169,13 @@ def test_the_old_network_paints_until_the_new_one_is_warm(workshop):
     stylizer = workshop.opened()
     workshop.gate.clear()
     for _ in range(5):
-        stylizer.wish("b", 1.0)
+        stylizer.wish(Wish("b", 1.0, "fast"))
         assert paint(stylizer) == 10
     workshop.gate.set()
     painted = []
 
     def changed() -> bool:
-        stylizer.wish("b", 1.0)
+        stylizer.wish(Wish("b", 1.0, "fast"))
         painted.append(paint(stylizer))
         return painted[-1] != 10
 
@@ -177,10 +197,10 @@ def test_frames_in_flight_come_from_the_network_they_were_given_to(workshop):
 def test_of_many_wishes_only_the_newest_counts(workshop):
     stylizer = workshop.opened()
     workshop.gate.clear()
-    stylizer.wish("b", 1.0)
+    stylizer.wish(Wish("b", 1.0, "fast"))
     until(lambda: len(workshop.asked) == 1)
     for step in range(100):
-        stylizer.wish("c", step / 100)
+        stylizer.wish(Wish("c", step / 100, "fast"))
     workshop.gate.set()
     follow(stylizer, "c", 0.99)
     assert workshop.asked == [("b", 1.0), ("c", 0.99)]
@@ -193,9 +213,9 @@ def test_a_new_wish_sets_out_from_where_it_is(workshop):
     workshop.made.clear()
     workshop.gate.clear()
     workshop.begun = 0
-    stylizer.wish("c", 1.0)
+    stylizer.wish(Wish("c", 1.0, "fast"))
     until(lambda: workshop.begun == 1)
-    stylizer.wish("a", 1.0)
+    stylizer.wish(Wish("a", 1.0, "fast"))
     workshop.gate.set()
     follow(stylizer, "a")
     turn, *after = [network.vector[0] for network in workshop.made]
@@ -208,7 +228,7 @@ def test_a_new_wish_sets_out_from_where_it_is(workshop):
 def test_a_wish_that_is_taken_back_ends_where_it_began(workshop):
     stylizer = workshop.opened()
     workshop.gate.clear()
-    stylizer.wish("b", 1.0)
+    stylizer.wish(Wish("b", 1.0, "fast"))
     workshop.gate.set()
     follow(stylizer, "a")
     assert paint(stylizer) == 10
@@ -265,7 +285,7 @@ def test_closing_gives_up_what_is_wished(workshop, monkeypatch):
     monkeypatch.setattr(morphing, "STEP", 60.0)
     monkeypatch.setattr(morphing, "MORPH", 300.0)
     stylizer = workshop.opened()
-    stylizer.wish("b", 1.0)
+    stylizer.wish(Wish("b", 1.0, "fast"))
     until(lambda: len(workshop.made) == 1)
     stylizer.close()
     assert stylizer._thread is None

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from scenes import frame_of, texture
 
+from engine import pacing
 from engine.controls import Controls
 from engine.errors import SinkClosed, SinkError, SourceError
 from engine.frame import Frame, StreamInfo
 from engine.pipeline import Pipeline
-from engine.report import Report
+from engine.report import Facts, Report
+from engine.stylizers.morphing import Wish
 from kernels.layout import tile_grid
 
 SIZE = (64, 48)
@@ -67,15 +69,17 @@ class Inverter:
         self.depth, self.delay = depth, delay
         self.tiles = [np.zeros((*tile_grid(*SIZE), 24), np.uint8) for _ in range(depth + 1)]
         self.submitted = self.collected = 0
-        self.wished: list[tuple[str, float]] = []
+        self.wished: list[Wish] = []
+        self.facts = Facts("test", "1", "here", "exact", *SIZE, "a", 1.0, depth, network="fast")
         self.notes = ["stylizer note"]
 
-    def wish(self, look: str, strength: float) -> None:
-        self.wished.append((look, strength))
+    def wish(self, wish: Wish) -> None:
+        self.wished.append(wish)
+        self.facts.network = wish.network
 
     @property
     def plain(self) -> bool:
-        return self.wished[-1][1] == 0
+        return self.wished[-1].strength == 0
 
     def input(self) -> np.ndarray:
         return self.tiles[self.submitted % len(self.tiles)]
@@ -145,6 +149,40 @@ def test_live_the_network_rests_on_frames_that_it_has_no_time_for():
     assert report.dropped < 30
 
 
+class Weights(Inverter):
+    """A stylizer with a network that takes no time and one that takes long."""
+
+    def __init__(self, slow: float):
+        super().__init__()
+        self.slow = slow
+        self.facts.networks = {"fast": 1.0, "fine": 4.0}
+
+    def collect(self) -> np.ndarray:
+        self.delay = self.slow if self.facts.network == "fine" else 0.004
+        return super().collect()
+
+
+@pytest.mark.parametrize(("slow", "network"), [(0.006, "fine"), (0.1, "fast")])
+def test_live_the_finer_network_paints_where_there_is_time_for_it(slow, network, monkeypatch):
+    for name, frames in {"CALM": 10, "SETTLED": 5, "PATIENCE": 4}.items():
+        monkeypatch.setattr(pacing, name, frames)
+    stylizer = Weights(slow)
+    pipeline = Pipeline(ListSource(film(60), live=True, interval=0.03), stylizer, [ListSink()], Report())
+    pipeline.run()
+    assert {wish.network for wish in stylizer.wished} == {"fast", "fine"}  # it is tried before it is known
+    assert pipeline.pace.network == network
+    assert network in pipeline.chosen
+
+
+def test_a_network_that_is_asked_for_stays_however_slow_it_is():
+    stylizer = Weights(0.1)
+    source = ListSource(film(60), live=True, interval=0.02)
+    pipeline = Pipeline(source, stylizer, [ListSink()], Report(), lambda: Controls(network="fine"))
+    pipeline.run()
+    assert {wish.network for wish in stylizer.wished} == {"fine"}
+    assert pipeline.pace.cadence > 1
+
+
 def test_a_cadence_carries_the_frames_between_by_motion():
     still = texture(*SIZE)
     report = Report()
@@ -212,11 +250,11 @@ class Slider:
         return self.left.pop(0)
 
 
-def test_the_stylizer_is_told_of_every_frame_s_style_and_strength():
-    controls = [Controls(style="a", strength=0.5), Controls(style="b", strength=1)]
+def test_the_stylizer_is_told_of_every_frame_s_style_strength_and_network():
+    controls = [Controls(style="a", strength=0.5), Controls(style="b", strength=1, network="fine")]
     stylizer = Inverter()
     Pipeline(ListSource(film(2)), stylizer, [ListSink()], Report(), Slider(*controls)).run()
-    assert stylizer.wished == [("a", 0.5), ("b", 1)]
+    assert stylizer.wished == [Wish("a", 0.5, "fast"), Wish("b", 1, "fine")]
 
 
 @pytest.mark.parametrize("depth", [1, 3])

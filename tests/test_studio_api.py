@@ -52,7 +52,7 @@ def test_the_schema_is_that_of_the_engine_and_the_controls_keep_to_it(tmp_path):
         assert [entry["name"] for entry in schema] == [control.name for control in fields(Controls)]
         values = await (await client.get("/api/controls")).json()
         for entry in schema:
-            kind = {"number": (int, float), "switch": bool, "text": str}[entry["kind"]]
+            kind = {"number": (int, float), "switch": bool, "text": str, "choice": str}[entry["kind"]]
             assert isinstance(values[entry["name"]], kind)
             if entry["kind"] == "number":
                 for value, status in [(entry["low"], 200), (entry["high"], 200), (entry["high"] + 0.01, 400), (True, 400)]:
@@ -60,6 +60,9 @@ def test_the_schema_is_that_of_the_engine_and_the_controls_keep_to_it(tmp_path):
                     assert answer.status == status
                     if status == 200:
                         assert (await answer.json())[entry["name"]] == value
+            elif entry["kind"] == "choice":
+                for value, status in ((entry["choices"][-1], 200), ("another", 400), (1, 400)):
+                    assert (await client.patch("/api/controls", json={entry["name"]: value})).status == status
             elif entry["kind"] == "switch":
                 assert (await client.patch("/api/controls", json={entry["name"]: True})).status == 200
                 assert (await client.patch("/api/controls", json={entry["name"]: 1})).status == 400

@@ -12,7 +12,7 @@ from scenes import texture
 torch = pytest.importorskip("torch")
 
 from models.export import to_onnx  # noqa: E402
-from models.library import Library, read_picture  # noqa: E402
+from models.library import Library, LibraryError, read_picture  # noqa: E402
 from models.networks.generator import SHAPES, Generator, Shape  # noqa: E402
 from models.tiles import rgb_to_tiles  # noqa: E402
 from models.training import atelier, device, losses, pictures, publish, refine, train  # noqa: E402
@@ -323,6 +323,19 @@ def test_refining_brings_a_style_closer_and_touches_nothing_else(folders, vgg_fi
     assert np.abs(published.conditioning(name) - before).max() > 1e-3
     np.testing.assert_array_equal(published.conditioning(name, 0.0), identity)
     assert sorted(path.suffix for path in published.own.iterdir()) == [".jpg", ".json", ".safetensors"]
+
+
+def test_a_library_has_each_of_its_networks_for_the_same_styles(published, folders):
+    large = grown(atelier.from_library(published), Shape(12, 24, 2))
+    large.generator.settle(torch.full((len(large.generator.order),), 4.0))
+    large.save(folders / "large.st")
+    publish.publish(folders / "large.st", "fine", folders / "styles", folders / "weights")
+    finer = published.of("fine")
+    assert finer.of("fast").conditioning("two").tolist() == published.conditioning("two").tolist()
+    assert len(finer.conditioning("two")) == Shape(12, 24, 2).conditioning
+    assert (published.macs(640, 360), finer.macs(640, 360)) == (TINY.macs(640, 360), Shape(12, 24, 2).macs(640, 360))
+    with pytest.raises(LibraryError, match=r"no network 'large'.*fast, fine"):
+        published.of("large")
 
 
 @pytest.mark.parametrize("larger", [Shape(12, 16, 1), Shape(8, 24, 1), Shape(8, 16, 2), Shape(16, 32, 3)])

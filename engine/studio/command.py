@@ -24,7 +24,7 @@ from engine.studio.gallery import Gallery
 from engine.studio.presets import Presets, user_presets
 from engine.studio.safety import Guardian, is_loopback
 from engine.studio.stage import Stage
-from engine.stylizers import BACKENDS, Painting, open_stylizer
+from engine.stylizers import BACKENDS, Painting, first_network, open_stylizer
 from models.library import Library, LibraryError
 
 
@@ -96,4 +96,5 @@ def open_painting(library: Library, controls: Callable[[], Controls], shape: Sha
     """The network for what is wished now, in `shape`, on `backend`. Raises AllaPrimaError."""
     wish, info = controls(), StreamInfo(shape.width, shape.height, CLOCK, colour=shape.colour, live=True)
     size = (shape.width, shape.height)
-    return open_stylizer(wish.style, size, colour_encoding(info), backend, 1, library, wish.strength)
+    network = first_network(wish.network, info.live, library)
+    return open_stylizer(wish.style, size, colour_encoding(info), backend, 1, library, wish.strength, network)

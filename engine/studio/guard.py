@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.report import Facts
 from engine.stylizers import Painting
+from engine.stylizers.morphing import Wish
 from kernels.layout import CHANNELS
 
 AGAIN = 2.0  # seconds from a failure to the next try
@@ -52,12 +53,12 @@ class Guard:
                 self._fail(error)
         return self._input
 
-    def wish(self, look: str, strength: float) -> None:
+    def wish(self, wish: Wish) -> None:
         ready, self._ready = self._ready, None
         if ready is not None:
             self._painting, self.facts, self.failing = ready, ready.facts, None
         if self._painting is not None:
-            self._painting.stylizer.wish(look, strength)
+            self._painting.stylizer.wish(wish)
 
     @property
     def settled(self) -> bool:

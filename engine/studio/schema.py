@@ -1,7 +1,7 @@
 """What may be asked and set, checked against the one schema of the engine's controls."""
 
 import re
-from dataclasses import asdict, fields, replace
+from dataclasses import Field, asdict, fields, replace
 from typing import Any
 
 from engine.controls import Controls
@@ -15,13 +15,14 @@ _LOOK = re.compile(r"[a-z0-9-]+(:\d*\.?\d+)?(,\s*[a-z0-9-]+(:\d*\.?\d+)?)*")
 
 
 def describe_controls() -> list[dict[str, Any]]:
-    """Name, kind (number, switch or text), low, high, default and help of every control."""
+    """Name, kind (number, switch, text or choice), low, high, choices, default and help of every control."""
     return [
         {
             "name": control.name,
-            "kind": _kind(control.default),
+            "kind": _kind(control),
             "low": control.metadata["low"],
             "high": control.metadata["high"],
+            "choices": list(control.metadata["choices"]),
             "default": control.default,
             "help": control.metadata["help"],
         }
@@ -37,14 +38,16 @@ def changed(controls: Controls, values: Any, library: Library) -> Controls:
     for name, value in values.items():
         if name not in known:
             raise UsageError(f"there is no control '{str(name)[:40]}'; there are {', '.join(known)}")
-        kind = _kind(known[name].default)
+        kind = _kind(known[name])
         fits = {
             "switch": isinstance(value, bool),
             "number": isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e9,
             "text": isinstance(value, str) and len(value) <= MOST_TEXT,
+            "choice": value in known[name].metadata["choices"],
         }[kind]
         if not fits:
-            raise UsageError(f"{name} is a {kind}" + (f" of at most {MOST_TEXT} characters" if kind == "text" else ""))
+            one = f"one of {', '.join(known[name].metadata['choices'])}" if kind == "choice" else f"a {kind}"
+            raise UsageError(f"{name} is {one}" + (f" of at most {MOST_TEXT} characters" if kind == "text" else ""))
     if "style" in values:
         check_look(values["style"], library)
     return replace(controls, **values)
@@ -72,5 +75,7 @@ def as_json(controls: Controls) -> dict[str, Any]:
     return asdict(controls)
 
 
-def _kind(default: Any) -> str:
-    return "switch" if isinstance(default, bool) else "text" if isinstance(default, str) else "number"
+def _kind(control: Field) -> str:
+    if control.metadata["choices"]:
+        return "choice"
+    return "switch" if isinstance(control.default, bool) else "text" if isinstance(control.default, str) else "number"

@@ -170,7 +170,9 @@ class Stage(threading.Thread):
             "refused": facts.refused if facts else "",
             "backend": f"{facts.backend} {facts.version}, {facts.device}, {facts.precision}" if facts else None,
             "why": facts.fallbacks if facts else [],
-            "cadence": run.pipeline.pace if run else 1,
+            "cadence": run.pipeline.pace.cadence if run else 1,
+            "network": facts.network if facts else "",
+            "pacing": run.pipeline.chosen if run else "",
             "source": self.source,
             "failing": self.failing,
         }

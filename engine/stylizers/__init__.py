@@ -10,9 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
+from engine.controls import AUTO
 from engine.errors import StylizerError, UsageError
 from engine.report import Facts
-from engine.stylizers.morphing import MorphingStylizer
+from engine.stylizers.morphing import MorphingStylizer, Wish
 from kernels.layout import CHANNELS, tile_grid
 from models.colour import Encoding
 from models.export import to_onnx
@@ -58,6 +59,16 @@ BACKENDS = {
 }
 
 
+CHEAPEST, FINEST = "fast", "fine"  # of the networks that are shipped
+
+
+def first_network(asked: str, live: bool, library: Library) -> str:
+    """The network to begin with where `asked` is one or AUTO: offline there is time for the finest that there is."""
+    if asked != AUTO:
+        return asked
+    return FINEST if not live and FINEST in library.networks else CHEAPEST
+
+
 def open_stylizer(
     look: str,
     size: tuple[int, int],
@@ -66,18 +77,19 @@ def open_stylizer(
     depth: int = 1,
     library: Library | None = None,
     strength: float = 1.0,
+    network: str = CHEAPEST,
 ) -> Painting:
-    """The network for `look` (see `Library.conditioning`) at `strength` in [0, 1] and pictures of `size` (width, height) in
-    `encoding`, on the best backend that runs.
+    """The `network` for `look` (see `Library.conditioning`) at `strength` in [0, 1] and pictures of `size` (width, height)
+    in `encoding`, on the best backend that runs.
 
-    With `backend` named, that one or an error. Raises UsageError for a look or a backend that there is not, StylizerError if
-    the model is damaged or nothing runs it.
+    With `backend` named, that one or an error. Raises UsageError for a look, a backend or a network that there is not,
+    StylizerError if the model is damaged or nothing runs it.
     """
     library = library or Library()
     if backend != "auto" and backend not in BACKENDS:
         raise UsageError(f"no backend '{backend}'; there are auto, {', '.join(BACKENDS)}")
     try:
-        vector = library.conditioning(look, strength)
+        vector = library.of(network).conditioning(look, strength)
     except LibraryError as error:
         raise (UsageError if _is_sound(library) else StylizerError)(str(error)) from error
     width, height = size
@@ -88,7 +100,7 @@ def open_stylizer(
             module_name, kind = module.split(":")
             backend_kind = getattr(import_module(f"engine.stylizers.{module_name}"), kind)
             make = partial(_make, backend_kind, library, encoding, tile_grid(width, height), depth)
-            stylizer = make(vector)
+            stylizer = make(vector, network)
         except LibraryError as error:
             raise StylizerError(str(error)) from error
         except ImportError:
@@ -98,15 +110,26 @@ def open_stylizer(
             refused.append(f"{name} does not run here: {' '.join(str(error).split())[:200]}")
             continue
         made = (stylizer.version, stylizer.device, stylizer.precision)
-        facts = Facts(name, *made, width, height, look, strength, stylizer.depth, refused)
-        return Painting(MorphingStylizer(stylizer, vector, facts, library.conditioning, make), facts)
+        networks = {each: round(library.of(each).macs(width, height) / 1e9, 2) for each in library.networks}
+        facts = Facts(name, *made, width, height, look, strength, stylizer.depth, refused, network, networks)
+
+        def conditioning(wish: Wish) -> np.ndarray:
+            return library.of(wish.network).conditioning(wish.look, wish.strength)
+
+        return Painting(MorphingStylizer(stylizer, vector, facts, conditioning, make), facts)
     raise StylizerError("; ".join(refused))
 
 
 def _make(
-    kind: type[Stylizer], library: Library, encoding: Encoding, grid: tuple[int, int], depth: int, vector: np.ndarray
+    kind: type[Stylizer],
+    library: Library,
+    encoding: Encoding,
+    grid: tuple[int, int],
+    depth: int,
+    vector: np.ndarray,
+    network: str,
 ) -> Stylizer:
-    return kind(to_onnx(library.painter(vector), encoding).SerializeToString(), grid, depth)
+    return kind(to_onnx(library.of(network).painter(vector), encoding).SerializeToString(), grid, depth)
 
 
 def _is_sound(library: Library) -> bool:

@@ -2,13 +2,14 @@
 
 A style is one vector, and all vectors between two of them are styles as well. Networks on the straight line from what is
 painted to what is wished are made one after the other by a thread of their own, warmed up, and taken over between two
-frames; until then the old network paints on.
+frames; until then the old network paints on. Between two networks of different size there is no such line, only a step.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 MORPH = 0.6  # seconds from one style to another
 STEP = 0.12  # seconds between two networks, at least
 SETTLING = 4  # frames under a new network, after which nothing is left of paint of the one before
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be painted: a look at a strength, by the network of that name."""
+
+    look: str
+    strength: float
+    network: str
 
 
 def next_vector(start: np.ndarray, goal: np.ndarray, elapsed: float, making: float) -> tuple[np.ndarray, float]:
@@ -37,8 +47,8 @@ class MorphingStylizer:
     """See `engine.stylizers.Stylizer`; `wish` says what it is to paint from then on.
 
     `first` paints `vector`, and `facts` say what that is; they and `notes` are kept up to date. `conditioning` gives the
-    vector of a look and a strength, `make` the network for a vector. Either may take its time and raise what it likes: the
-    stream goes on as it is.
+    vector of a wish, `make` the stylizer for a vector and the name of a network. Either may take its time and raise what it
+    likes: the stream goes on as it is.
     """
 
     def __init__(
@@ -46,8 +56,8 @@ class MorphingStylizer:
         first: "Stylizer",
         vector: np.ndarray,
         facts: Facts,
-        conditioning: Callable[[str, float], np.ndarray],
-        make: Callable[[np.ndarray], "Stylizer"],
+        conditioning: Callable[[Wish], np.ndarray],
+        make: Callable[[np.ndarray, str], "Stylizer"],
     ):
         self.version, self.device, self.precision, self.depth = first.version, first.device, first.precision, first.depth
         self.facts = facts
@@ -59,13 +69,13 @@ class MorphingStylizer:
         self._conditioning, self._make = conditioning, make
         # between the painter and the thread, under the lock of `_changed`
         self._changed = threading.Condition()
-        self._wish = (facts.style, facts.strength)
+        self._wish = Wish(facts.style, facts.strength, facts.network)
         self._ready: Stylizer | None = None  # the newest network, not yet taken over
-        self._reached: tuple[str, float] | None = None  # the wish that is fulfilled by it, or by the one that paints
+        self._reached: Wish | None = None  # the wish that is fulfilled by it, or by the one that paints
         self._thread: threading.Thread | None = None
         self._closed = False
         # of the thread alone
-        self._vector = vector  # of the newest network
+        self._vector, self._network = vector, facts.network  # of the newest network
         self._making = 0.0  # seconds that it took
 
     def input(self) -> np.ndarray:
@@ -79,17 +89,17 @@ class MorphingStylizer:
     def collect(self) -> np.ndarray:
         return self._in_flight.popleft().collect()
 
-    def wish(self, look: str, strength: float) -> None:
+    def wish(self, wish: Wish) -> None:
         """Say before every frame what is to be painted, and take over the network on the way to it that is ready.
 
         Only the newest wish counts. One that cannot be fulfilled leaves everything as it is, a note, and `facts.refused`.
         """
-        if self._wish == (look, strength) and self._ready is None and self._reached is None:
+        if self._wish == wish and self._ready is None and self._reached is None:
             return
         with self._changed:
-            if self._wish != (look, strength):
-                self._wish = (look, strength)
-                self.facts.becoming, self.facts.refused = look, ""
+            if self._wish != wish:
+                self._wish = wish
+                self.facts.becoming, self.facts.refused = wish.look, ""
                 self._changed.notify()
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._work, name="morphing")
@@ -101,7 +111,8 @@ class MorphingStylizer:
             self._painting, self._ready = self._ready, None
             self._under_new, self._at_nought = 0, False
         if self._reached is not None:
-            self.facts.style, self.facts.strength = self._reached
+            reached = self._reached
+            self.facts.style, self.facts.strength, self.facts.network = reached.look, reached.strength, reached.network
             self._at_nought = self.facts.strength == 0
             if self._reached == self._wish:
                 self.facts.becoming = ""
@@ -143,30 +154,32 @@ class MorphingStylizer:
             if arrived:
                 fulfilled = wish
 
-    def _go(self, wish: tuple[str, float]) -> bool:
+    def _go(self, wish: Wish) -> bool:
         """Walk to what is wished, while it is; returns whether all the way."""
-        goal = self._conditioning(*wish)
+        goal = self._conditioning(wish)
         start, began, due = self._vector, time.perf_counter(), 0.0
-        if np.array_equal(start, goal):
+        if wish.network != self._network:
+            began -= MORPH  # there is no way to walk: it arrives with the first step
+        elif np.array_equal(start, goal):
             with self._changed:
                 self._reached = wish
             return True
         while due < MORPH and not self._outdated(wish):
             begun = time.perf_counter()
             vector, due = next_vector(start, goal, begun - began, self._making)
-            network = self._make(vector)
+            network = self._make(vector, wish.network)
             _warm_up(network)
             self._making = time.perf_counter() - begun
             with self._changed:
                 self._changed.wait_for(lambda: self._outdated(wish), began + due - time.perf_counter())
-                self._ready, self._vector = network, vector
+                self._ready, self._vector, self._network = network, vector, wish.network
                 self._reached = wish if due == MORPH else None
         return due == MORPH
 
-    def _outdated(self, wish: tuple[str, float]) -> bool:
+    def _outdated(self, wish: Wish) -> bool:
         return self._closed or self._wish != wish
 
-    def _refuse(self, wish: tuple[str, float], reason: str) -> None:
+    def _refuse(self, wish: Wish, reason: str) -> None:
         with self._changed:
             line = f"{reason}; {self.facts.style} paints on"
             if line not in self.notes:
