@@ -13,7 +13,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.colour import Encoding, tile_transform
 
-OPSET = 17
 CHANNELS = 24
 
 
@@ -60,13 +59,19 @@ def quantise(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(weight / step[:, None, None, None]).astype(np.int8), step
 
 
-class _Graph:
-    """Collects nodes and constants while the network is written down from front to back."""
+class Graph:
+    """Collects nodes and constants while the network is written down from front to back (`written`).
+
+    The form of its numbers is that of the module's docstring; `models.shared` has others.
+    """
+
+    opset = 17
 
     def __init__(self, painter: Painter):
         self.painter = painter
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []  # besides the picture
 
     def constant(self, name: str, value: np.ndarray | np.generic) -> str:
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
@@ -101,42 +106,52 @@ class _Graph:
     def activation(self, x: str, name: str) -> str:
         return self.quantised(self.node("Relu", [x], f"{name}.relu"), name, self.painter.ranges[name] / 255)
 
+    def enter(self) -> str:
+        """The picture as the first layer takes it, [1, 24, h, w]: (code - 128) / 255, so that zero padding is grey."""
+        step, zero = self.constant("pixel.step", np.float32(1 / 255)), self.constant("pixel.zero", np.uint8(128))
+        pixels = self.node("DequantizeLinear", ["tiles", step, zero], "pixels")
+        # quantised once more, which changes nothing but is what OpenVINO knows the beginning of an 8-bit layer by
+        pixels = self.quantised(pixels, "picture", 1 / 255, 128)
+        return self.node("Transpose", [pixels], "planes", perm=[0, 3, 1, 2])
+
+    def doubled(self, x: str, name: str) -> str:
+        """The activation `x` called `name`, twice as high and wide."""
+        scales = self.constant("scales", np.array([1, 1, 2, 2], np.float32))
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.node("Resize", [x, "", scales], "upsampled", **how)
+
+    def leave(self, x: str) -> None:
+        """The last layer's output as the painted picture."""
+        codes = self.node("QuantizeLinear", [x, "pixel.step", "pixel.zero"], "painted.planes")
+        self.node("Transpose", [codes], "painted", perm=[0, 2, 3, 1])
+
 
 def to_onnx(painter: Painter, encoding: Encoding = Encoding()) -> onnx.ModelProto:
     """Write the network down for one colour encoding; h and w are left open."""
-    graph = _Graph(fold_colour(painter, encoding))
-    # (code - 128) / 255: zero padding is then a neutral grey
-    step, zero = graph.constant("pixel.step", np.float32(1 / 255)), graph.constant("pixel.zero", np.uint8(128))
-    pixels = graph.node("DequantizeLinear", ["tiles", step, zero], "pixels")
-    # quantised once more, which changes nothing but is what OpenVINO knows the beginning of an 8-bit layer by
-    pixels = graph.quantised(pixels, "picture", 1 / 255, 128)
-    planes = graph.node("Transpose", [pixels], "planes", perm=[0, 3, 1, 2])
-    entered = graph.activation(graph.convolution(planes, "enter"), "enter")
+    return written(Graph(fold_colour(painter, encoding)), ("h", "w"))
+
+
+def written(graph: Graph, grid: tuple[int | str, int | str]) -> onnx.ModelProto:
+    """The network for pictures of `grid` (h, w) tiles, in the form of `graph`, which is used up."""
+    painter = graph.painter
+    entered = graph.activation(graph.convolution(graph.enter(), "enter"), "enter")
     x = graph.activation(graph.convolution(entered, "down", stride=2), "down")
     for i in range(painter.blocks):
         inner = graph.activation(graph.convolution(x, f"block{i}a"), f"block{i}a")
         total = graph.node("Add", [graph.convolution(inner, f"block{i}b"), x], f"block{i}.total")
         x = graph.activation(total, f"block{i}b")
-    scales = graph.constant("scales", np.array([1, 1, 2, 2], np.float32))
-    x = graph.node(
-        "Resize",
-        [x, "", scales],
-        "upsampled",
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
+    x = graph.doubled(x, f"block{painter.blocks - 1}b")
     x = graph.activation(graph.node("Add", [graph.convolution(x, "up"), entered], "up.total"), "up")
     x = graph.activation(graph.convolution(x, "refine"), "refine")
-    codes = graph.node("QuantizeLinear", [graph.convolution(x, "leave"), step, zero], "painted.planes")
-    graph.node("Transpose", [codes], "painted", perm=[0, 2, 3, 1])
+    graph.leave(graph.convolution(x, "leave"))
 
     def picture(name: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.UINT8, [1, "h", "w", CHANNELS])
+        return helper.make_tensor_value_info(name, TensorProto.UINT8, [1, *grid, CHANNELS])
 
+    inputs = [picture("tiles"), *graph.inputs]
     return helper.make_model(
-        helper.make_graph(graph.nodes, "allaprima", [picture("tiles")], [picture("painted")], graph.constants),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=8,
+        helper.make_graph(graph.nodes, "allaprima", inputs, [picture("painted")], graph.constants),
+        opset_imports=[helper.make_opsetid("", graph.opset)],
+        ir_version=8 if graph.opset < 19 else 9,
         producer_name="allaprima",
     )

@@ -31,7 +31,8 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How heavily each loss counts. `still` and `feature_still` are ReCoNet's; `same` is what strength 0 must give back."""
+    """How heavily each loss counts. `still` and `feature_still` are ReCoNet's; `same` is what strength 0 must give back;
+    `anchor` is for the encoder alone, see `models.training.train`."""
 
     content: float = 2.5
     style: float = 3.0
@@ -41,6 +42,7 @@ class Weights:
     feature_still: float = 0.3
     same: float = 60.0
     teacher: float = 20.0
+    anchor: float = 2.0
 
 
 class Vgg19(nn.Module):

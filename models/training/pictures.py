@@ -161,18 +161,19 @@ def stand_ins(paintings: list[np.ndarray], photographs: Photographs, seed: int) 
     """Styles for the encoder to learn from, uint8 [SIDE, SIDE, 3]: parts, scales and recolourings of the paintings, one
     photograph for every three of them, and as many textures."""
     random = np.random.default_rng(seed)
-    parts = [_recoloured(_part(painting, random), random) for painting in paintings for _ in range(12)]
-    parts += [_part(painting, random) for painting in paintings for _ in range(6)]
+    parts = [_recoloured(part(painting, random), random) for painting in paintings for _ in range(12)]
+    parts += [part(painting, random) for painting in paintings for _ in range(6)]
     others = [photographs.crop(SIDE) for _ in range(len(parts) // 3)]
     return parts + others + [texture(random, SIDE) for _ in range(len(parts) // 3)]
 
 
-def _part(painting: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def part(painting: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A square of a painting, uint8 [SIDE, SIDE, 3], now and then turned or mirrored."""
     length = int(min(*painting.shape[:2], SIDE * random.uniform(0.7, 1.4)))
     y, x = (random.integers(0, total - length + 1) for total in painting.shape[:2])
-    part = cv2.resize(painting[y : y + length, x : x + length], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    part = np.rot90(part, int(random.integers(4))) if random.random() < 0.3 else part
-    return np.ascontiguousarray(part[:, ::-1] if random.random() < 0.5 else part)
+    square = cv2.resize(painting[y : y + length, x : x + length], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    square = np.rot90(square, int(random.integers(4))) if random.random() < 0.3 else square
+    return np.ascontiguousarray(square[:, ::-1] if random.random() < 0.5 else square)
 
 
 def _recoloured(rgb: np.ndarray, random: np.random.Generator) -> np.ndarray:

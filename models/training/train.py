@@ -3,12 +3,16 @@
 One network learns all paintings of a folder by name and, through its encoder, to paint like any other picture. In every
 batch each sample has its own style; some are named, some encoded, and some are painted at less than full strength, down to
 the camera itself. In the second half the activations are clipped at a fixed reach, for 8 bits.
+
+The encoder alone (`--encoder-only`) learns from single frames, since the generator holds still by now, and from anchors: of
+parts of a named painting it should make that painting's vector.
 """
 
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -33,7 +37,18 @@ from models.training.losses import (
     picture_losses,
     temporal_loss,
 )
-from models.training.pictures import Batch, Pairs, Photographs, Styles, find_pictures, names_of, read_rgb, stand_ins
+from models.training.pictures import (
+    Batch,
+    Pairs,
+    Photographs,
+    Styles,
+    find_pictures,
+    names_of,
+    part,
+    read_rgb,
+    stand_ins,
+    to_tensor,
+)
 from models.training.sheets import contact_sheet, loss_curves
 from models.training.vgg import find_vgg
 
@@ -51,10 +66,19 @@ class Lesson:
 
 
 class Teacher:
-    """Chooses styles and judges paintings. `known` is the part of the samples that are named; without `others` all are."""
+    """Chooses styles and judges paintings. `known` is the part of the samples that are named; without `others` all are.
+    `generator_learns` asks for stillness as well."""
 
-    def __init__(self, named: Styles, others: Styles | None, weights: Weights, known: float = NAMED):
+    def __init__(
+        self,
+        named: Styles,
+        others: Styles | None,
+        weights: Weights,
+        known: float = NAMED,
+        generator_learns: bool = True,
+    ):
         self.named, self.others, self.weights, self.known = named, others, weights, known
+        self.generator_learns = generator_learns
         self.style_loss, self.vgg, self.device = named.loss, named.loss.vgg, named.device
 
     def lesson(self, count: int) -> Lesson:
@@ -79,24 +103,36 @@ class Teacher:
         """Each loss, weighted, as the mean over the batch."""
         weights, strengths = self.weights, lesson.strengths
         conditioning = student.conditioning(lesson.styles, lesson.looks, strengths)
-        # of every style both frames, one after the other, so that a kernel is mixed once for both
-        frames = torch.stack([batch.first, batch.second], 1).flatten(0, 1)
-        painted, trunk = student.paint(frames, conditioning)
-        first, second = painted[::2], painted[1::2]
-        given = (batch.first, batch.second)
-        losses, features = picture_losses(self.style_loss, first, batch.first, lesson.targets, weights, strengths)
-        losses |= {
-            "still": weights.still * temporal_loss((first, second), given, batch.backward, batch.visible),
-            "deep": weights.feature_still * feature_temporal_loss((trunk[::2], trunk[1::2]), batch.backward, batch.visible),
-            "same": weights.same * (1 - strengths) * (first - batch.first).square().mean((1, 2, 3)),
-        }
+        if self.generator_learns:
+            # of every style both frames, one after the other
+            painted, trunk = student.paint(torch.stack([batch.first, batch.second], 1).flatten(0, 1), conditioning)
+            first, pair, deep = painted[::2], (painted[::2], painted[1::2]), (trunk[::2], trunk[1::2])
+            given = (batch.first, batch.second)
+            losses = {
+                "still": weights.still * temporal_loss(pair, given, batch.backward, batch.visible),
+                "deep": weights.feature_still * feature_temporal_loss(deep, batch.backward, batch.visible),
+                "same": weights.same * (1 - strengths) * (first - batch.first).square().mean((1, 2, 3)),
+            }
+        else:
+            first, losses = student.paint(batch.first, conditioning)[0], {}
+        seen, features = picture_losses(self.style_loss, first, batch.first, lesson.targets, weights, strengths)
+        losses |= seen
         if master is not None:
             with torch.no_grad():
                 example, _ = master.paint(batch.first, master.conditioning(lesson.styles, lesson.looks, strengths))
-                seen = self.vgg(halve(example), "relu2_2")
-            near = (first - example).square().mean((1, 2, 3)) + 0.1 * content_loss(features, seen, "relu2_2")
+                wanted = self.vgg(halve(example), "relu2_2")
+            near = (first - example).square().mean((1, 2, 3)) + 0.1 * content_loss(features, wanted, "relu2_2")
             losses["teacher"] = weights.teacher * near
         return {name: value.mean() for name, value in losses.items()}
+
+
+def anchor_loss(student: Atelier, named: Styles, count: int, random: np.random.Generator) -> Tensor:
+    """How far from their own vectors, in variances of these, the encoder leads for parts of `count` named paintings."""
+    styles = [int(style) for style in random.integers(0, len(named), count)]
+    looks = to_tensor(np.stack([part(named.pictures[style], random) for style in styles])).to(named.device)
+    rows = student.table[1:].detach()
+    apart = student.encoder(looks) - rows[styles]
+    return (apart.square() / (rows.var(0) + 1e-4)).mean()
 
 
 def strengths_of(count: int) -> Tensor:
@@ -135,11 +171,13 @@ def run(options: argparse.Namespace) -> None:
     vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, precision(device))
     loss = StyleLoss(vgg, options.judgement, tamed=True)
     others = stand_ins(paintings + unnamed, pairs.photographs, options.seed)
-    known = 0.0 if options.encoder_only else NAMED
-    teacher = Teacher(Styles(paintings, loss, device), Styles(others, loss, device), options.weights, known)
+    everything = not options.encoder_only
+    known = NAMED if everything else 0.0
+    teacher = Teacher(Styles(paintings, loss, device), Styles(others, loss, device), options.weights, known, everything)
     course = Course(None if options.minutes else options.iterations, options.minutes, options.rate, options.every)
     student = _student(options, names_of(named), pairs.photographs, course).to(device)
     master = ateliers.load(options.teacher)[0].to(device).eval() if options.teacher else None
+    random = np.random.default_rng(options.seed)
     if options.encoder_only:
         student.requires_grad_(False).encoder.requires_grad_(True)
     learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
@@ -152,7 +190,10 @@ def run(options: argparse.Namespace) -> None:
     def losses(batch: Batch) -> dict[str, Tensor]:
         if course.done > options.settle_at and not student.generator.settled:
             student.generator.settle(reach(student, pairs.photographs.batch(12, 256).to(device)))
-        return teacher.losses(student, batch, teacher.lesson(options.batch), master)
+        found = teacher.losses(student, batch, teacher.lesson(options.batch), master)
+        if options.encoder_only:
+            found["anchor"] = options.weights.anchor * anchor_loss(student, teacher.named, options.batch, random)
+        return found
 
     def checkpoint() -> None:
         student.save(options.out, optimiser, iteration=course.iteration, seconds=course.seconds)
