@@ -152,7 +152,6 @@ class Pipeline:
     progress: Callable[[Report], None] = lambda report: None
     cadence: int = 1
     pace: pacing.Pace = field(init=False)
-    chosen: str = field(default="", init=False)  # the same in words, where there was something to choose
     stopping: bool = False
     warm: bool = field(default=False, init=False)
 
@@ -249,7 +248,7 @@ class Pipeline:
             if not self.pace.dearness:
                 self.pace = replace(self.pace, dearness=facts.networks)
             self.pace = pacing.follow(self.pace, load, facts.network, free, self.cadence)
-            self.chosen = pacing.explain(self.pace, load)
+            self.report.pacing = pacing.explain(self.pace, load)
 
     def _deliver(self, chain: Chain, writers: list[_Writer]) -> None:
         painted = chain.finish()

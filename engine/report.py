@@ -79,6 +79,7 @@ class Report:
     cuts: int = 0
     stages: dict[str, Durations] = field(default_factory=lambda: {name: Durations() for name in STAGES})
     latency: Durations = field(default_factory=Durations)  # from capture to delivery
+    pacing: str = ""  # live: which network was chosen, on how many frames it runs, and why
     interrupted: bool = False  # by the user, before the end of the input
     notes: list[str] = field(default_factory=list)
     started: float | None = None
@@ -114,6 +115,7 @@ class Report:
             "fps": round(self.rate, 2),
             "stages_ms": {name: durations.summary() for name, durations in self.stages.items() if durations.count},
             "latency_ms": {"p50": round(self.latency.median, 2), "p99": round(self.latency.percentile(99), 2)},
+            "pacing": self.pacing,
             "backend": asdict(self.facts) if self.facts else None,
             "fallbacks": self.facts.fallbacks if self.facts else [],
             "notes": self.notes,

@@ -171,7 +171,7 @@ def test_live_the_finer_network_paints_where_there_is_time_for_it(slow, network,
     pipeline.run()
     assert {wish.network for wish in stylizer.wished} == {"fast", "fine"}  # it is tried before it is known
     assert pipeline.pace.network == network
-    assert network in pipeline.chosen
+    assert network in pipeline.report.pacing
 
 
 def test_a_network_that_is_asked_for_stays_however_slow_it_is():

@@ -39,17 +39,23 @@ MakePainting = Callable[[Shape, str], Painting]
 
 def fitting(running: Shape | None, incoming: Shape, fixed: tuple[int, int] | None) -> Shape:
     """What to paint `incoming` as. A browser sends smaller pictures of the same shape when the line is bad, for which the
-    size does not change; it does for a larger or differently shaped one, up to MOST_PIXELS. `fixed` (width, height)
-    rules out both."""
+    size does not change; it does for a larger or differently shaped one, up to MOST_PIXELS. With `fixed` (width, height) it
+    is that, or, for an incoming picture of another aspect, the largest of its own aspect that fits in."""
     if fixed is not None:
-        return Shape(*fixed, incoming.colour)
-    if running is not None and running.colour == incoming.colour and incoming.width <= running.width:
-        stretch = incoming.width * running.height / (incoming.height * running.width)
-        if abs(stretch - 1) <= SAME_ASPECT:
+        if _same_aspect(Shape(*fixed), incoming):
+            return Shape(*fixed, incoming.colour)
+        factor = min(fixed[0] / incoming.width, fixed[1] / incoming.height)
+    else:
+        smaller = running is not None and running.colour == incoming.colour and incoming.width <= running.width
+        if running is not None and smaller and _same_aspect(running, incoming):
             return running
-    factor = min((MOST_PIXELS / (incoming.width * incoming.height)) ** 0.5, 1)
+        factor = min((MOST_PIXELS / (incoming.width * incoming.height)) ** 0.5, 1)
     width, height = (max(round(side * factor / 2) * 2, 16) for side in (incoming.width, incoming.height))
     return Shape(width, height, incoming.colour)
+
+
+def _same_aspect(one: Shape, other: Shape) -> bool:
+    return abs(one.width * other.height / (other.width * one.height) - 1) <= SAME_ASPECT
 
 
 def rest(first: float, breaks: int) -> float:
@@ -172,7 +178,7 @@ class Stage(threading.Thread):
             "why": facts.fallbacks if facts else [],
             "cadence": run.pipeline.pace.cadence if run else 1,
             "network": facts.network if facts else "",
-            "pacing": run.pipeline.chosen if run else "",
+            "pacing": report.pacing,
             "source": self.source,
             "failing": self.failing,
         }
