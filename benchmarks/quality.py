@@ -39,9 +39,8 @@ from engine.sources.scene import SceneSource
 from engine.stylizers.openvino import OpenVinoStylizer
 from kernels import cpu
 from kernels.layout import tile_grid
-from models.colour import Encoding
 from models.encoder import SHORT_SIDE
-from models.export import Painter, to_onnx
+from models.export import Painter
 from models.library import Library, Style, shipped
 from models.training import yardstick
 from models.training.losses import Grams, Vgg19
@@ -66,7 +65,7 @@ class Level(NamedTuple):
 def paint_picture(painter: Painter, rgb: np.ndarray) -> np.ndarray:
     """One picture R'G'B' uint8 [H, W, 3] as the user gets it: 4:2:0 in full-range BT.709, 8 bits, the first of a stream."""
     height, width = rgb.shape[:2]
-    stylizer = OpenVinoStylizer(to_onnx(painter, Encoding()).SerializeToString(), tile_grid(width, height), 1)
+    stylizer = OpenVinoStylizer(painter, tile_grid(width, height), 1)
     given = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24").reformat(
         format="yuv420p", dst_colorspace=BT709, src_color_range=FULL, dst_color_range=FULL, interpolation="BICUBIC"
     )
@@ -83,7 +82,7 @@ def paint_picture(painter: Painter, rgb: np.ndarray) -> np.ndarray:
 
 def milliseconds(painter: Painter, size: tuple[int, int] = (1280, 720)) -> float:
     """Median time of the network alone for one frame, on all cores."""
-    stylizer = OpenVinoStylizer(to_onnx(painter, Encoding()).SerializeToString(), tile_grid(*size), 1)
+    stylizer = OpenVinoStylizer(painter, tile_grid(*size), 1)
     times = []
     for _ in range(WARM_UP + TIMED):
         stylizer.input()[:] = 128

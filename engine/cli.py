@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     painting = _Command(add_help=False)
     add_controls(painting)
     painting.add_argument("--size", metavar="WxH", help="scale the input, such as 1280x720")
-    painting.add_argument("--backend", default="auto", help="auto, openvino, onnxruntime or torch")
+    painting.add_argument("--backend", default="auto", help="auto, tensorrt, cuda, torch-cuda, openvino, onnxruntime or torch")
     painting.add_argument("--codec", help="h264, hevc, av1, vp9, prores, ffv1, or an encoder of FFmpeg's")
     painting.add_argument("--quality", type=int, metavar="N", help="constant quality of the codec; lower is better")
     painting.add_argument("--preset", help="preset of the codec; slower is smaller")
@@ -223,12 +223,12 @@ def _learn(module: str, options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from engine.stylizers import first_network
+    from engine.stylizers import beginning
     from models.export import to_onnx
 
     controls = Controls(style=options.style, strength=options.strength, network=options.network)
     with _library() as every:
-        library = every.of(first_network(controls.network, live=False, library=every))
+        library = beginning(controls.network, live=False, library=every)
         model = to_onnx(library.painter(library.conditioning(controls.style, controls.strength)))
     options.output.write_bytes(model.SerializeToString())
     print(f"{options.output}: 4x4 tiles of full-range BT.709 4:2:0 in and out, uint8 [1, h, w, 24], h and w even")

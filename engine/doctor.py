@@ -1,6 +1,5 @@
 """What is there, what is not, and what to install for it."""
 
-import importlib.util
 import os
 import platform
 import sys
@@ -64,12 +63,13 @@ def _networks() -> Iterator[Finding]:
 
 
 def _backends() -> Iterator[Finding]:
-    from engine.stylizers import BACKENDS
+    from engine.stylizers import BACKENDS, installed
+    from kernels.gpu import present
 
     for name, (_, package) in BACKENDS.items():
-        found = importlib.util.find_spec(name) is not None
-        yield found, f"{name} {_installed(name)}" if found else f"{name}: pip install '{package}'"
-    yield Path("/dev/nvidia0").exists(), "NVIDIA GPU (nothing here uses one yet)"
+        found = installed(name)
+        yield bool(found), f"{name} ({found})" if found else f"{name}: pip install '{package}'"
+    yield present(), "NVIDIA GPU" + ("" if present() else ": none, or no driver")
 
 
 def _encoders() -> Iterator[Finding]:

@@ -49,7 +49,8 @@ class Frame:
 
     `picture` owns the samples (format yuv420p or yuvj420p) and carries the colour tags; `planes` are views of them. Those
     of a source are only to be read: the decoder may still predict later pictures from them.
-    `captured` is when the frame arrived, in seconds of `time.perf_counter`, for latency.
+    `captured` is when the frame arrived, in seconds of `time.perf_counter`, for latency. `before` is the picture that this
+    one was made from, only to be read.
     """
 
     picture: av.VideoFrame
@@ -59,6 +60,7 @@ class Frame:
     captured: float
     duration: int = 0
     alpha: np.ndarray | None = None  # uint8 [H, W], 255 opaque; None where everything is
+    before: av.VideoFrame | None = None
     planes: Planes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +80,7 @@ class Frame:
         picture.pts, picture.time_base = self.pts, self.time_base
         picture.colorspace, picture.color_range = source.colorspace, source.color_range
         picture.color_primaries, picture.color_trc = source.color_primaries, source.color_trc
-        return Frame(picture, self.pts, self.time_base, self.index, self.captured, self.duration, self.alpha)
+        return Frame(picture, self.pts, self.time_base, self.index, self.captured, self.duration, self.alpha, source)
 
 
 def plane_views(picture: av.VideoFrame) -> Planes:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 import av
 
 from engine import pacing
-from engine.chain import Chain
 from engine.controls import AUTO, Controls
+from engine.device_chain import AnyChain, chain_for
 from engine.errors import SinkClosed
 from engine.frame import Frame
 from engine.report import Durations, Report
@@ -169,7 +169,7 @@ class Pipeline:
         info = self.source.info
         if info.live and not self.warm:
             self.warm_up()
-        chain = Chain.for_size(info.width, info.height, self.stylizer, self.report)
+        chain = chain_for(info.width, info.height, self.stylizer, self.report)
         reader = _Reader(self.source, self.report)
         writers = [_Writer(sink, info.live, self.report) for sink in self.sinks]
         self.report.started = time.perf_counter()
@@ -195,7 +195,7 @@ class Pipeline:
         `run` does so itself where it was not done before: while another chain paints on, for instance.
         """
         info = self.source.info
-        chain = Chain.for_size(info.width, info.height, self.stylizer, Report())
+        chain = chain_for(info.width, info.height, self.stylizer, Report())
         for index in range(3):
             picture = av.VideoFrame(info.width, info.height, "yuv420p")
             grey = Frame(picture, index, info.time_base, index, time.perf_counter())
@@ -205,7 +205,7 @@ class Pipeline:
             chain.finish()
         self.warm = True
 
-    def _paint(self, chain: Chain, reader: _Reader, writers: list[_Writer]) -> None:
+    def _paint(self, chain: AnyChain, reader: _Reader, writers: list[_Writer]) -> None:
         live, since = self.source.info.live, 0
         while not self.stopping and all(writer.error is None for writer in writers):
             item = reader.take()
@@ -250,7 +250,7 @@ class Pipeline:
             self.pace = pacing.follow(self.pace, load, facts.network, free, self.cadence)
             self.report.pacing = pacing.explain(self.pace, load)
 
-    def _deliver(self, chain: Chain, writers: list[_Writer]) -> None:
+    def _deliver(self, chain: AnyChain, writers: list[_Writer]) -> None:
         painted = chain.finish()
         for writer in writers:
             writer.give(painted)

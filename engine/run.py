@@ -12,13 +12,15 @@ from types import FrameType
 from engine.controls import Controls
 from engine.errors import AllaPrimaError, SinkError, UsageError
 from engine.frame import StreamInfo, parse_size
+from engine.keys import Keyboard
 from engine.pipeline import Pipeline
 from engine.progress import progress_of
 from engine.report import Report
 from engine.sinks import Encoding, Sink, open_sink
+from engine.sinks.window import WindowSink
 from engine.sources import Source, open_source
 from engine.sources.paced import PacedSource
-from engine.stylizers import first_network, open_stylizer
+from engine.stylizers import beginning, open_stylizer
 from kernels import cpu
 from models.colour import Encoding as ColourEncoding
 from models.library import Library
@@ -50,9 +52,10 @@ def run(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], 
 def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str], controls: Controls) -> Report:
     info, report = source.info, Report()
     size = (info.width, info.height)
-    network = first_network(controls.network, info.live, library := Library())
-    look = (controls.style, size, colour_encoding(info), options.backend, in_flight(info), library)
-    painting = open_stylizer(*look, controls.strength, network)
+    library = beginning(controls.network, info.live, Library())
+    painting = open_stylizer(
+        controls.style, size, colour_encoding(info), options.backend, in_flight(info), library, controls.strength
+    )
     report.facts = painting.facts
     for line in painting.facts.fallbacks:
         _say(f"{line}; {painting.facts.backend} paints instead")
@@ -63,7 +66,9 @@ def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str]
         encoding = Encoding(options.codec, options.quality, options.preset)
         sinks.extend(open_sink(uri, info, encoding) for uri in sink_uris)
         with progress_of(info) as show:
-            pipeline = Pipeline(source, painting.stylizer, sinks, report, lambda: controls, show)
+            windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
+            keyboard = Keyboard(controls, [style.name for style in library.styles], windows)
+            pipeline = Pipeline(source, painting.stylizer, sinks, report, keyboard, show)
             with _politely_interrupted(pipeline):
                 pipeline.run()
         # live, the user's Ctrl-C is the end; offline it comes too soon, and what there is stays partial

@@ -65,7 +65,7 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
     scale = motion.scale
     if wet.carried:
         cpu.discount(motion.field, scale, wet.stale)
-    painted = _room(frame)
+    painted = room(frame)
     for index, (original, target) in enumerate(zip(frame.planes, painted.planes, strict=True)):
         height, width = original.shape
         side, channel = _SAMPLES[index]
@@ -101,13 +101,13 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
 
 def unpainted(frame: Frame) -> Frame:
     """`frame` as the camera gave it, copied: what a decoder still needs must not travel on."""
-    copy = _room(frame)
+    copy = room(frame)
     for original, target in zip(frame.planes, copy.planes, strict=True):
         np.copyto(target, original)
     return copy
 
 
-def _room(frame: Frame) -> Frame:
+def room(frame: Frame) -> Frame:
     """A frame like `frame` to paint into. A new one each time, because an encoder may keep it as long as it likes; the
     allocator hands freed ones out again."""
     return frame.like(av.VideoFrame(frame.width, frame.height, frame.picture.format.name))

@@ -4,10 +4,12 @@ Per frame nothing is allocated or compiled, and nobody waits but for a finished 
 `GpuChain`; the order of its steps is that of `engine.flow.step` and `engine.temporal.step`.
 """
 
+import ctypes
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +30,7 @@ class Device(Protocol):
     """
 
     wet: np.dtype  # of wet planes
+    notes: list[str]  # what does not work as it should, for the user
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any: ...
 
@@ -44,10 +47,23 @@ class Device(Protocol):
     def record(self, work: Callable[[], None]) -> Callable[[], None]: ...
 
 
+def present() -> bool:
+    """Whether there are an NVIDIA GPU and its driver. Asks the driver alone, so it is quick where there is none."""
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            driver = ctypes.CDLL(name)
+        except OSError:
+            continue
+        count = ctypes.c_int()
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return False
+
+
 class Cuda:
     """A GPU by CuPy: a `Device` with one stream of its own, which `stream.ptr` gives to whoever runs the network.
 
-    Raises ImportError without CuPy, and CuPy's errors without a driver or a device, or where the sources do not compile.
+    Raises ImportError without CuPy, and CuPy's errors without a driver or a device, or where the sources do not compile,
+    which they do at the first launch.
     """
 
     def __init__(self, wet_half: bool = False):
@@ -57,13 +73,19 @@ class Cuda:
         cupy.cuda.runtime.getDeviceCount()  # raises, rather than later and less clearly
         self.wet = np.dtype(np.float16 if wet_half else np.float32)
         self.stream = cupy.cuda.Stream(non_blocking=True)
-        self._kernels: dict[str, Any] = {}
+        self.notes: list[str] = []
+
+    @cached_property
+    def _kernels(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        options = cuda.options(self.wet == np.float16)
         for name in cuda.SOURCES:
             code = cuda.source(name)
             # without fused multiply-adds, what chooses between motions chooses as its definition does
             exact = ["--fmad=false"] if name != "paint" else []
-            module = cupy.RawModule(code=code, options=(*cuda.options(wet_half), *exact))
-            self._kernels |= {kernel: module.get_function(kernel) for kernel in cuda.signatures() if f" {kernel}(" in code}
+            module = self._cupy.RawModule(code=code, options=(*options, *exact))
+            found |= {kernel: module.get_function(kernel) for kernel in cuda.signatures() if f" {kernel}(" in code}
+        return found
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
         with self.stream:
@@ -96,7 +118,14 @@ class Cuda:
         self.stream.synchronize()
         with self.stream:
             self.stream.begin_capture()
-            work()
+            try:
+                work()
+            except Exception as error:  # of a network that does something which cannot be recorded: it runs as it is
+                with suppress(self._cupy.cuda.runtime.CUDARuntimeError):
+                    self.stream.end_capture()
+                why = " ".join(str(error).split())[:200]
+                self.notes.append(f"no CUDA graph, so every kernel is launched by itself ({why})")
+                return work
             graph = self.stream.end_capture()
         return lambda: graph.launch(self.stream)
 
@@ -217,6 +246,7 @@ class GpuChain:
         self._luma, self._blended = zeros(luma, luma, dtype=device.wet)
         self._chroma = zeros(chroma, chroma, dtype=device.wet)  # of even frames, of odd ones
         self._search = FlowSearch(device, rows, columns)
+        self.motion = self._search.motion
         self._small = zeros((rows, columns), (rows, columns), dtype=_u8)
         self._pyramids = zeros((self._search.cells,), (self._search.cells,))
         self._raw, self.field = zeros((3, rows, columns), (3, rows, columns))
@@ -241,7 +271,19 @@ class GpuChain:
         self._begun = False
         self._waiting: deque[tuple[_Host, Callable[[], None]]] = deque()
         self._begins = [device.record(partial(self._begin, odd)) for odd in range(2)]
-        self._ends = [[device.record(partial(self._end, odd, fresh)) for fresh in (False, True)] for odd in range(2)]
+        self._ends = self._recorded_ends()
+
+    def _recorded_ends(self) -> list[list[Callable[[], None]]]:
+        ends = [[self.device.record(partial(self._end, odd, fresh)) for fresh in (False, True)] for odd in range(2)]
+        self.device.mark()()
+        return ends
+
+    def renew(self, network: Callable[[Any, Any], None]) -> None:
+        """Go on with another network. All frames must have been collected, and the next is the first of its scene."""
+        assert not self._waiting, "recording writes where frames that wait are kept"
+        self._network = network
+        self._ends = self._recorded_ends()
+        self.forget()
 
     def submit(self, planes: Sequence[np.ndarray], fresh: bool, consistency: float, keep_color: bool) -> bool:
         """Begin to paint a frame: planes uint8 of luma and of chroma, one of NV12 [h, 2 w] or two [h, w].

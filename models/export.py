@@ -126,9 +126,9 @@ class Graph:
         self.node("Transpose", [codes], "painted", perm=[0, 2, 3, 1])
 
 
-def to_onnx(painter: Painter, encoding: Encoding = Encoding()) -> onnx.ModelProto:
-    """Write the network down for one colour encoding; h and w are left open."""
-    return written(Graph(fold_colour(painter, encoding)), ("h", "w"))
+def to_onnx(painter: Painter) -> onnx.ModelProto:
+    """Write the network down, in the colours of `painter`; h and w are left open."""
+    return written(Graph(painter), ("h", "w"))
 
 
 def written(graph: Graph, grid: tuple[int | str, int | str]) -> onnx.ModelProto:

@@ -21,7 +21,7 @@ _HEADERS = Path(__file__).parent / "cuda_cpu"
 _EXACT = ["-O1", "-ffp-contract=off", "-fno-strict-aliasing"]
 # a fortified longjmp would not let fibers change
 _FLAGS = ["-shared", "-fPIC", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-U_FORTIFY_SOURCE", *_EXACT]
-_DTYPES = {"byte*": np.uint8, "unsigned short*": np.uint16, "float*": np.float32}
+_DTYPES = {"byte*": np.uint8, "unsigned*": np.uint32, "unsigned short*": np.uint16, "float*": np.float32}
 
 
 def open_device(kind: str, tmp_path_factory: pytest.TempPathFactory, wet_half: bool = False) -> Any:
@@ -68,6 +68,7 @@ class CpuDevice:
     def __init__(self, library: Path, wet_half: bool = False):
         self._library = ctypes.CDLL(str(library))
         self.wet = np.dtype(np.float16 if wet_half else np.float32)
+        self.notes: list[str] = []
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return np.zeros(shape, dtype)

@@ -26,6 +26,15 @@ SCHEMA = [
     {"name": "strength", "kind": "number", "low": 0, "high": 1, "default": 1.0, "help": "0 the camera, 1 the painting"},
     {"name": "consistency", "kind": "number", "low": 0, "high": 1, "default": 0.9, "help": "1 the most still"},
     {"name": "keep_color", "kind": "switch", "low": None, "high": None, "default": False, "help": "keep the colours"},
+    {
+        "name": "network",
+        "kind": "choice",
+        "low": None,
+        "high": None,
+        "choices": ["auto", "fast", "fine"],
+        "default": "auto",
+        "help": "the finer one where there is time",
+    },
 ]
 TINTS = {"red": (1.0, 0.2, 0.2), "green": (0.2, 1.0, 0.2), "blue": (0.2, 0.2, 1.0)}  # R, G, B
 
@@ -48,6 +57,8 @@ class Studio:
     """What the mock shows and was told; tests read and set it."""
 
     source: str = "browser"
+    sources: list[str] = field(default_factory=lambda: ["browser", "rtsp://camera/1"])
+    asked: dict[str, Any] = field(default_factory=lambda: {"size": None, "backend": "auto"})
     token: str | None = None
     failing: str | None = None
     controls: dict[str, Any] = field(default_factory=lambda: {control["name"]: control["default"] for control in SCHEMA})
@@ -84,20 +95,25 @@ class Studio:
             "backend": "openvino 2026.1, CPU, int8",
             "why": ["no GPU was found: openvino paints"],
             "cadence": 1,
+            "network": "fast",
+            "pacing": "fast on every frame: 12 of 33 ms; fine would take 45",
             "source": self.source,
+            "camera": self.camera is not None,
+            "asked": self.asked,
             "failing": self.failing,
         }
 
 
 class Painted(MediaStreamTrack):
-    """The camera's light in one colour; without one a grey picture, 20 a second."""
+    """The camera's light in one colour; without one a grey picture, 20 a second. `compared`, what it was stands left."""
 
     kind = "video"
 
-    def __init__(self, studio: Studio):
+    def __init__(self, studio: Studio, compared: bool = False):
         super().__init__()
-        self._studio, self._count = studio, 0
-        self._camera = studio.relay.subscribe(studio.camera, buffered=False) if studio.camera else None
+        self._studio, self._compared, self._count = studio, compared, 0
+        camera = studio.camera if studio.source == "browser" else None
+        self._camera = studio.relay.subscribe(camera, buffered=False) if camera else None
 
     async def recv(self) -> VideoFrame:
         if self._camera is None:
@@ -108,7 +124,9 @@ class Painted(MediaStreamTrack):
             frame = await self._camera.recv()
             rgb, pts, base = frame.to_ndarray(format="rgb24"), frame.pts, frame.time_base
         light = rgb.max(2, keepdims=True)
-        painted = VideoFrame.from_ndarray(np.clip(light * self._studio.tint(), 0, 255).astype(np.uint8), format="rgb24")
+        shown = np.clip(light * self._studio.tint(), 0, 255).astype(np.uint8)
+        shown = np.hstack([rgb, shown]) if self._compared else shown
+        painted = VideoFrame.from_ndarray(shown, format="rgb24")
         painted.pts, painted.time_base = pts, base
         return painted
 
@@ -173,6 +191,19 @@ def make_app(studio: Studio) -> web.Application:
         await tell_all()
         return web.json_response(studio.controls)
 
+    @routes.get("/api/stage")
+    async def choices(_: web.Request) -> web.Response:
+        return web.json_response({"sources": studio.sources, "backends": ["auto", "openvino", "torch"]})
+
+    @routes.patch("/api/stage")
+    async def restage(request: web.Request) -> web.Response:
+        wish = await request.json()
+        if wish.get("backend") == "torch":
+            return web.json_response({"error": "torch does not run here"}, status=400)
+        studio.source = wish.pop("source", studio.source)
+        studio.asked |= wish
+        return web.json_response(studio.status())
+
     @routes.get("/api/presets")
     async def presets(_: web.Request) -> web.Response:
         return web.json_response(studio.presets)
@@ -205,8 +236,8 @@ def make_app(studio: Studio) -> web.Application:
                 studio.sound = track
                 peer.addTrack(studio.relay.subscribe(track))
 
-        if asked["role"] == "viewer":
-            peer.addTrack(Painted(studio))
+        if asked["role"] != "camera":
+            peer.addTrack(Painted(studio, asked["role"] == "compare"))
         await peer.setRemoteDescription(RTCSessionDescription(asked["sdp"], asked["type"]))
         await peer.setLocalDescription(await peer.createAnswer())
         return web.json_response({"sdp": peer.localDescription.sdp, "type": "answer", "session": name})

@@ -43,7 +43,8 @@ def assert_sound(log: str, kernels: list[str]) -> None:
     assert sorted(kernel for kernel, *_ in found) == sorted(kernels)
     for kernel, spilled, registers in found:
         assert spilled == "0", kernel
-        assert int(registers) <= 80, kernel  # three blocks of 256 threads then share a multiprocessor
+        # three blocks of 256 threads then share a multiprocessor, or four of the 128 that convolutions have
+        assert int(registers) <= (128 if kernel.startswith("convolve") else 80), kernel
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -388,7 +388,9 @@ def run_checked(library: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 def test_kernels_stay_inside_of_their_memory(checked_library):
-    done = run_checked(checked_library, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "cpu and not half", __file__)
+    files = [__file__, str(Path(__file__).with_name("test_convolution.py"))]
+    only = "cpu and not half and not network"  # what runs on a stand-in, and loads no library that the sanitizer dislikes
+    done = run_checked(checked_library, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", only, *files)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -9,10 +9,10 @@ import pytest
 from scenes import texture
 
 from engine.errors import StylizerError, UsageError
-from engine.stylizers import BACKENDS, open_stylizer
+from engine.stylizers import BACKENDS, fitting, open_stylizer
 from kernels import cpu, reference
 from models.colour import Encoding, tile_transform
-from models.export import to_onnx
+from models.export import fold_colour, to_onnx
 from models.library import Library, shipped
 
 SIZE = (128, 96)
@@ -46,14 +46,14 @@ def test_there_are_at_least_six_styles_and_each_states_its_painting_and_rights()
 @pytest.mark.parametrize("name", [style.name for style in Library(shipped()).styles])
 def test_every_style_exports_to_a_valid_model(name):
     library = Library(shipped())
-    model = to_onnx(library.painter(library.conditioning(name)), BT601_LIMITED)
+    model = to_onnx(fold_colour(library.painter(library.conditioning(name)), BT601_LIMITED))
     onnx.checker.check_model(model, full_check=True)
     weights = [c for c in model.graph.initializer if c.name.endswith("weight.codes")]
     assert len(weights) == 13
     assert all(c.data_type == onnx.TensorProto.INT8 for c in weights)
 
 
-@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "torch"])
+@pytest.mark.parametrize("backend", [name for name in fitting() if name != "torch"])
 def test_eight_bits_paint_what_floats_paint(backend):
     pytest.importorskip("torch")
     assert psnr(painted(backend, picture()), painted("torch", picture())) > 35

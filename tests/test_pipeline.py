@@ -149,34 +149,33 @@ def test_live_the_network_rests_on_frames_that_it_has_no_time_for():
     assert report.dropped < 30
 
 
-class Weights(Inverter):
-    """A stylizer with a network that takes no time and one that takes long."""
-
-    def __init__(self, slow: float):
-        super().__init__()
-        self.slow = slow
-        self.facts.networks = {"fast": 1.0, "fine": 4.0}
-
-    def collect(self) -> np.ndarray:
-        self.delay = self.slow if self.facts.network == "fine" else 0.004
-        return super().collect()
-
-
-@pytest.mark.parametrize(("slow", "network"), [(0.006, "fine"), (0.1, "fast")])
-def test_live_the_finer_network_paints_where_there_is_time_for_it(slow, network, monkeypatch):
-    for name, frames in {"CALM": 10, "SETTLED": 5, "PATIENCE": 4}.items():
+@pytest.fixture
+def scripted(monkeypatch):
+    """Measured times are those of `milliseconds` by network, whatever the clock says, and patience is short."""
+    milliseconds: dict[str, float] = {}
+    stylizer, measured = Inverter(), pacing.Load
+    stylizer.facts.networks = {"fast": 1.0, "fine": 4.0}
+    monkeypatch.setattr(pacing, "Load", lambda *_: measured(33.3, milliseconds[stylizer.facts.network], 3, 5))
+    for name, frames in {"CALM": 5, "SETTLED": 3, "PATIENCE": 3}.items():
         monkeypatch.setattr(pacing, name, frames)
-    stylizer = Weights(slow)
-    pipeline = Pipeline(ListSource(film(60), live=True, interval=0.03), stylizer, [ListSink()], Report())
+    return stylizer, milliseconds
+
+
+@pytest.mark.parametrize(("fine", "network"), [(12.0, "fine"), (60.0, "fast")])
+def test_live_the_finer_network_paints_where_there_is_time_for_it(scripted, fine, network):
+    stylizer, milliseconds = scripted
+    milliseconds |= {"fast": 1.0, "fine": fine}
+    pipeline = Pipeline(ListSource(film(100), live=True, interval=0.01), stylizer, [ListSink()], Report())
     pipeline.run()
     assert {wish.network for wish in stylizer.wished} == {"fast", "fine"}  # it is tried before it is known
     assert pipeline.pace.network == network
     assert network in pipeline.report.pacing
 
 
-def test_a_network_that_is_asked_for_stays_however_slow_it_is():
-    stylizer = Weights(0.1)
-    source = ListSource(film(60), live=True, interval=0.02)
+def test_a_network_that_is_asked_for_stays_however_slow_it_is(scripted):
+    stylizer, milliseconds = scripted
+    milliseconds |= {"fast": 1.0, "fine": 60.0}
+    source = ListSource(film(60), live=True, interval=0.01)
     pipeline = Pipeline(source, stylizer, [ListSink()], Report(), lambda: Controls(network="fine"))
     pipeline.run()
     assert {wish.network for wish in stylizer.wished} == {"fine"}

@@ -19,6 +19,7 @@ from studios import SIZE, served
 from engine.controls import Controls
 from engine.studio import api as api_module
 from engine.studio import pictures
+from engine.stylizers import fitting, installed
 
 
 def ask(folder, questions, **settings):
@@ -365,6 +366,29 @@ def test_presets_are_kept_recalled_and_forgotten_and_their_names_reach_no_other_
 
     assert ask(tmp_path, questions) == ([400] * 5, 400, [200, 404])
     assert [path.name for path in (tmp_path / "presets").iterdir()] == ["now.json"]
+
+
+def test_a_stage_says_what_it_can_be_and_what_it_was_asked_to_be(tmp_path):
+    async def questions(client, api):
+        choices = await (await client.get("/api/stage")).json()
+        asked = [(await (await client.get("/api/status")).json())["asked"]]
+        for wish in ({"size": [320, 240]}, {"backend": choices["backends"][-1]}, {"size": None}):
+            answer = await client.patch("/api/stage", json=wish)
+            assert answer.status == 200
+            asked.append((await answer.json())["asked"])
+        return choices, asked
+
+    choices, asked = ask(tmp_path, questions)
+    assert choices["sources"] == ["browser"]
+    assert choices["backends"] == ["auto", *(name for name in fitting() if installed(name))]
+    assert "openvino" in choices["backends"]
+    last = choices["backends"][-1]
+    assert [(each["size"], each["backend"]) for each in asked] == [
+        (list(SIZE), "auto"),
+        ([320, 240], "auto"),
+        ([320, 240], last),
+        (None, last),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,14 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
     assert "this needs aiortc; install it with: pip install 'allaprima[studio]'" in capsys.readouterr().err
 
 
+def test_the_page_may_choose_among_all_sources_and_sees_no_password():
+    from engine.studio.command import sources_of
+
+    sources = sources_of(["rtsp://me:secret@door/1", "browser", "film.mp4"])
+    assert list(sources) == ["browser", "rtsp://door/1", "film.mp4"]
+    assert [name for name, open in sources.items() if open is None] == ["browser"]
+
+
 @pytest.mark.slow
 def test_the_whole_program_paints_a_source_beside_the_page_until_it_is_interrupted(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -177,6 +177,11 @@ class Browser:
         return cv2.imdecode(np.frombuffer(self.driver.get_screenshot_as_png(), np.uint8), cv2.IMREAD_COLOR)
 
 
+def choose(browser: Browser, select: str, value: str) -> None:
+    script = "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('change'))"
+    browser.run(script, select, value)
+
+
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser = Browser(tmp_path_factory.mktemp("downloads"))
@@ -261,7 +266,7 @@ class TestPage:
 
     def test_controls_are_made_of_the_schema_and_follow_others(self, browser: Browser, server: Server) -> None:
         browser.open(server)
-        until(lambda: browser.run("return document.querySelectorAll('.control').length") == 3)
+        until(lambda: browser.run("return document.querySelectorAll('#controls .control').length") == 4)
         browser.run("""const strength = document.getElementById('control-strength');
             strength.value = 0.25; strength.dispatchEvent(new Event('input'));
             strength.dispatchEvent(new Event('change'))""")
@@ -275,9 +280,70 @@ class TestPage:
         until(lambda: browser.text(".control:nth-child(2) output") == "0.30")
         assert "The green hour" in browser.text("#label")
 
+    def test_a_choice_is_one_bar_that_shows_what_is_chosen(self, browser: Browser, server: Server) -> None:
+        browser.open(server)
+        until(lambda: browser.run("return document.querySelectorAll('.segments input').length") == 3)
+        chosen = "return document.querySelector('.segments :checked')?.value"
+        until(lambda: browser.run(chosen) == "auto")
+        browser.click(".segments [value=fine]")
+        until(lambda: server.studio.controls["network"] == "fine")
+        server.tell(network="fast")
+        until(lambda: browser.run(chosen) == "fast")
+        browser.run("document.querySelector('.segments :checked').focus()")
+        browser.press("k")  # the other keys still work
+        until(lambda: server.studio.controls["keep_color"] is True)
+        until(lambda: browser.text("#pacing") == "fast on every frame: 12 of 33 ms; fine would take 45")
+        assert browser.text("#backend") == "640 × 480 · openvino 2026.1, CPU, int8"
+
+    def test_keys_turn_the_controls(self, browser: Browser, server: Server) -> None:
+        browser.open(server)
+        until(lambda: browser.run("return document.querySelectorAll('#controls .control').length") == 4)
+        until(lambda: browser.run("return document.getElementById('control-strength').value") == "1")
+        browser.press("--")
+        browser.press("[")
+        browser.press("k")
+        turned = {"strength": 0.9, "consistency": 0.85, "keep_color": True}
+        until(lambda: turned.items() <= server.studio.controls.items())
+        browser.press("n")
+        until(lambda: server.studio.controls["style"] == "green")
+        browser.press("p")
+        until(lambda: server.studio.controls["style"] == "red")
+
+    def test_the_size_and_the_backend_are_chosen_and_what_is_refused_is_said(self, browser: Browser, server: Server) -> None:
+        browser.start(server)
+        until(lambda: browser.run("return document.getElementById('size').options.length") > 3)
+        choose(browser, "size", "960x540")
+        until(lambda: server.studio.asked["size"] == [960, 540])
+        until(
+            lambda: browser.run("return document.getElementById('before').videoWidth") == 960
+        )  # the camera is asked for it
+        choose(browser, "engine", "torch")
+        until(lambda: browser.text("#toast") == "torch does not run here")
+        assert browser.run("return document.getElementById('engine').value") == "auto"
+        choose(browser, "size", "")
+        until(lambda: server.studio.asked["size"] is None)
+        server.studio.asked = {"size": [800, 600], "backend": "openvino"}  # by somebody else
+        until(lambda: browser.run("return document.getElementById('size').value") == "800x600")
+        assert browser.run("return document.getElementById('engine').value") == "openvino"
+        assert server.studio.roles == ["camera"]  # nothing was stopped for it
+
+    def test_the_source_is_chosen_among_the_cameras_by_name_and_the_studios(self, browser: Browser, server: Server) -> None:
+        browser.start(server)
+        names = "return [...document.querySelectorAll('#source option')].map((option) => option.label)"
+        until(lambda: browser.run(names)[-1] == "rtsp://camera/1")
+        assert all("fake" in name for name in browser.run(names)[:-1])
+        choose(browser, "source", "rtsp://camera/1")
+        until(lambda: server.studio.source == "rtsp://camera/1")
+        until(lambda: server.studio.roles == ["camera", "viewer"])  # the camera is let go
+        until(lambda: browser.run("return document.getElementById('before').srcObject === null"))
+        until(lambda: browser.is_painted(0))
+        choose(browser, "source", browser.run("return document.querySelector('#source option').value"))
+        until(lambda: server.studio.source == "browser")
+        until(lambda: server.studio.roles == ["camera", "viewer", "camera"])
+
     def test_presets_are_saved_recalled_and_forgotten(self, browser: Browser, server: Server) -> None:
         browser.open(server)
-        until(lambda: browser.run("return document.querySelectorAll('.control').length") == 3)
+        until(lambda: browser.run("return document.querySelectorAll('#controls .control').length") == 4)
         browser.run("""document.querySelector('.more').open = true;
             document.getElementById('preset-name').value = 'Für Abende';
             document.getElementById('preset-form').requestSubmit()""")
@@ -310,6 +376,21 @@ class TestPage:
         browser.press("\ue010")  # End: all of it is the camera
         until(lambda: min(sides()) > 1)
         assert browser.run("return document.getElementById('line').getAttribute('aria-valuenow')") == "100"
+        assert server.studio.roles == ["camera", "compare"]
+        browser.press("b")
+        until(lambda: len(server.studio.peers) == 1)  # what nobody looks at is not sent
+
+    def test_a_source_of_the_engine_is_shown_as_it_was_too(self, browser: Browser, server: Server) -> None:
+        server.studio.source = "rtsp://camera/1"
+        browser.open(server)
+        until(lambda: browser.is_painted(0))
+        browser.press(" ")
+        until(lambda: server.studio.roles == ["viewer", "compare"])
+        grey = "const c = document.getElementById('compare'); return [...c.getContext('2d').getImageData(9, 9, 1, 1).data]"
+        until(lambda: np.ptp(browser.run(grey)[:3]) < 20 and browser.run(grey)[0] > 150)
+        assert browser.run("return getComputedStyle(document.getElementById('compare')).visibility") == "visible"
+        browser.press(" ")
+        until(lambda: len(server.studio.peers) == 1)
 
     def test_space_shows_the_camera_and_the_painting_goes_on(self, browser: Browser, server: Server) -> None:
         browser.start(server)
@@ -385,7 +466,7 @@ class TestPage:
         browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
         try:
             browser.open(server)
-            until(lambda: browser.run("return document.querySelectorAll('.control').length") == 3)
+            until(lambda: browser.run("return document.querySelectorAll('#controls .control').length") == 4)
             assert browser.run("return document.documentElement.scrollWidth") == 390
             small = browser.run("""return [...document.querySelectorAll('button:not(.switch), input, select, summary')]
                 .filter((e) => e.offsetParent && e.getBoundingClientRect().height < 44).map((e) => e.id || e.outerHTML)""")
@@ -413,6 +494,7 @@ class TestOverlay:
             "strength": 0.5,
             "consistency": 0,
             "keep_color": True,
+            "network": "auto",
         }
         assert server.studio.roles == ["viewer"]
         assert browser.run("return [...document.body.children].map((e) => e.id)") == ["painted"]

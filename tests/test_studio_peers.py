@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import av
+import numpy as np
 import pytest
 from aiortc import sdp
 from studios import SIZE, Browser, read, served
@@ -83,6 +85,36 @@ def test_a_viewer_sees_the_same_and_a_slow_one_slows_nobody(tmp_path):
     seen, rate = played(tmp_path, scene)
     assert all(light > 150 for _, light in seen)
     assert rate > 5
+
+
+def test_before_and_after_are_of_the_same_instant_and_sent_only_where_they_are_asked_for(tmp_path):
+    async def scene(client, api):
+        camera, both = Browser(client), Browser(client)
+        await camera.join("camera")
+        await watched(camera, 3)
+        quiet = len(api.stage.broadcast.hall.listeners)
+        await both.join("compare")
+        pictures = [await both.see() for _ in range(8)]
+        viewers = (await (await client.get("/api/status")).json())["viewers"]
+        for browser in (camera, both):
+            await browser.leave()
+        return pictures, quiet, viewers
+
+    pictures, quiet, viewers = played(tmp_path, scene)
+    assert (quiet, viewers) == (1, 1)
+    for picture in pictures:
+        assert (picture.width, picture.height) == (2 * SIZE[0], SIZE[1])
+        before, after = (read(half) for half in halves(picture))
+        assert before[0] == after[0]
+        assert before[1] < 60 < 150 < after[1]
+
+
+def halves(picture: av.VideoFrame) -> list[av.VideoFrame]:
+    planes = picture.to_ndarray(format="rgb24")
+    return [
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(half), "rgb24").reformat(format="yuv420p")
+        for half in np.hsplit(planes, 2)
+    ]
 
 
 def test_a_viewer_that_vanishes_is_closed_and_the_others_go_on(tmp_path, monkeypatch):

@@ -387,3 +387,13 @@ def test_bfloat16_is_used_where_the_processor_multiplies_it(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False, "avx512_f": True})
     assert device.precision(torch.device("cpu")) == torch.float32
     assert device.precision(torch.device("cuda")) == torch.bfloat16
+
+
+def test_a_grid_of_tiles_costs_and_a_picture_that_has_none_does_not():
+    picture = to_tensor(np.stack([colours(96, 4)]))
+    quiet = losses.grid_loss(picture)
+    grid = torch.zeros(1, 1, 96, 96)
+    grid[..., ::4, :] = 8 / 255
+    assert float(losses.grid_loss(picture * 0.8 + grid)) > 20 * float(quiet)
+    shifted = losses.grid_loss(picture * 0.5 + 0.2)  # lighter everywhere is no grid
+    assert float(shifted) <= float(quiet)

@@ -3,16 +3,18 @@
 import ctypes
 import os
 import sys
+from collections import deque
 from typing import Any
 
 import av
 
 from engine.errors import SinkClosed, SinkError
-from engine.frame import Frame, StreamInfo
+from engine.frame import Frame, Planes, StreamInfo
 from engine.sinks import Encoding
 from engine.sinks.conversion import Flatten, plane_views
 
-_TITLE = b"Alla Prima"
+_TITLE = "Alla Prima"
+_MOST_KEYS = 64  # that wait to be asked for; of more, the oldest are lost
 _INVISIBLE = (b"offscreen", b"dummy", b"evdev")  # what SDL draws into where nothing else works
 _YUV_JPEG, _YUV_BT601, _YUV_BT709 = 0, 1, 2  # SDL_YUV_CONVERSION_MODE; full range is there in BT.601 only
 
@@ -20,8 +22,9 @@ _YUV_JPEG, _YUV_BT601, _YUV_BT709 = 0, 1, 2  # SDL_YUV_CONVERSION_MODE; full ran
 class WindowSink:
     """`window`: the planes go to the graphics card as they are, which converts and scales them.
 
-    Esc, q or closing the window raise SinkClosed from `write`; f switches the full screen. Other keys wait for `poll_key`.
-    The window is made by the first `write` and belongs to its thread, which on macOS must be the main one.
+    Esc, q or closing the window raise SinkClosed from `write`; f switches the full screen, space between the painting and
+    what was painted, b to both, side by side. Other keys wait for `poll_key`; `title` is shown over the picture. The window
+    is made by the first `write` and belongs to its thread, which on macOS must be the main one.
     """
 
     def __init__(self, uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> None:
@@ -32,7 +35,10 @@ class WindowSink:
         self._window: Any = None
         self._renderer: Any = None
         self._texture: Any = None
-        self._keys: list[str] = []
+        self.title = ""
+        self._titled = ""
+        self._unpainted = self._split = False
+        self._keys: deque[str] = deque(maxlen=_MOST_KEYS)
         self._start_video()
         # Whoever pumps events must be who started the video; until the first frame nobody has
         self._sdl.SDL_QuitSubSystem(self._sdl.SDL_INIT_VIDEO)
@@ -48,16 +54,28 @@ class WindowSink:
             self._open_window()
         sdl = self._sdl
         planes = frame.planes if frame.alpha is None else plane_views(self._flatten(frame))
-        pointers = (item for plane in planes for item in (_pointer(plane), plane.strides[0]))
-        sdl.SDL_UpdateYUVTexture(self._texture, None, *pointers)
+        before = plane_views(frame.before or frame.picture)
+        self._upload(before if self._unpainted else planes)
+        sdl.SDL_SetRenderDrawColor(self._renderer, 0, 0, 0, 255)
         sdl.SDL_RenderClear(self._renderer)
+        if self._split:
+            self._upload(before, frame.width // 4 * 2)
         sdl.SDL_RenderCopy(self._renderer, self._texture, None, None)
         sdl.SDL_RenderPresent(self._renderer)
+        if self.title != self._titled:
+            self._titled = self.title
+            sdl.SDL_SetWindowTitle(self._window, f"{_TITLE}: {self._titled}".encode())
         self._handle_events()
 
+    def _upload(self, planes: Planes, width: int | None = None) -> None:
+        """All of it, or what is left of `width` pixels, an even number."""
+        rect = None if width is None else self._sdl.SDL_Rect(0, 0, width, planes[0].shape[0])
+        pointers = (item for plane in planes for item in (_pointer(plane), plane.strides[0]))
+        self._sdl.SDL_UpdateYUVTexture(self._texture, rect, *pointers)
+
     def poll_key(self) -> str | None:
-        """The oldest key pressed since, by SDL's name ('a', 'space', 'left'), or None."""
-        return self._keys.pop(0) if self._keys else None
+        """The oldest key pressed since, by SDL's name in small letters ('a', '[', 'left'), or None. On any thread."""
+        return self._keys.popleft() if self._keys else None
 
     def copy(self, packet: av.Packet) -> None:
         pass
@@ -95,7 +113,7 @@ class WindowSink:
         sdl.SDL_SetHint(sdl.SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, b"0")
         centred = sdl.SDL_WINDOWPOS_CENTERED
         flags = sdl.SDL_WINDOW_RESIZABLE | sdl.SDL_WINDOW_ALLOW_HIGHDPI
-        self._window = sdl.SDL_CreateWindow(_TITLE, centred, centred, *self._on_screen(shape), flags)
+        self._window = sdl.SDL_CreateWindow(_TITLE.encode(), centred, centred, *self._on_screen(shape), flags)
         if self._window:
             self._renderer = sdl.SDL_CreateRenderer(self._window, -1, 0)
         if self._renderer:
@@ -115,21 +133,29 @@ class WindowSink:
 
     def _handle_events(self) -> None:
         sdl, event = self._sdl, self._sdl.SDL_Event()
+        held = sdl.KMOD_CTRL | sdl.KMOD_ALT | sdl.KMOD_GUI | sdl.KMOD_MODE
         while sdl.SDL_PollEvent(event):
             if event.type == sdl.SDL_QUIT:
                 raise SinkClosed("the window was closed")
-            if event.type == sdl.SDL_KEYDOWN and not event.key.repeat:
-                self._press(sdl.SDL_GetKeyName(event.key.keysym.sym).decode().lower())
+            if event.type == sdl.SDL_KEYDOWN and not event.key.keysym.mod & held:
+                name = sdl.SDL_GetKeyName(event.key.keysym.sym).decode().lower()
+                self._press(name, repeated=bool(event.key.repeat))
 
-    def _press(self, key: str) -> None:
+    def _press(self, key: str, repeated: bool) -> None:
         sdl = self._sdl
         if key in ("escape", "q"):
             raise SinkClosed("the window was closed")
-        if key == "f":
+        if key not in ("f", "space", "b"):
+            self._keys.append(key)
+        elif repeated:
+            return
+        elif key == "space":
+            self._unpainted = not self._unpainted
+        elif key == "b":
+            self._split = not self._split
+        else:
             whole = sdl.SDL_WINDOW_FULLSCREEN_DESKTOP
             sdl.SDL_SetWindowFullscreen(self._window, 0 if sdl.SDL_GetWindowFlags(self._window) & whole else whole)
-        else:
-            self._keys.append(key)
 
 
 def _pointer(plane: Any) -> Any:

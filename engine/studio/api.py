@@ -23,7 +23,7 @@ from engine.studio.pictures import MOST_BYTES
 from engine.studio.presets import Presets
 from engine.studio.safety import Guardian, problem
 from engine.studio.stage import Stage
-from engine.stylizers import BACKENDS
+from engine.stylizers import BACKENDS, fitting, installed
 
 MOST_MESSAGE = 64 * 1024  # bytes of JSON
 MOST_LISTENERS = 32  # live channels at once
@@ -60,6 +60,7 @@ class Api:
                 web.get("/api/controls", self.controls),
                 web.patch("/api/controls", self.turn),
                 web.get("/api/status", self.status),
+                web.get("/api/stage", self.choices),
                 web.patch("/api/stage", self.restage),
                 web.get("/api/presets", self.all_presets),
                 web.get("/api/presets/{name}", self.preset),
@@ -121,8 +122,13 @@ class Api:
     def _status(self) -> dict[str, Any]:
         status = self.stage.status()
         status["failing"] = status["failing"] or self.peers.failing
-        of_peers = {"viewers": len(self.peers.sessions), "camera": self.peers.has_camera}
-        return status | of_peers | {"network": self.desk.library.network}
+        asked = {"size": self.stage.size, "backend": self.stage.backend}
+        return status | {"viewers": self.peers.viewers, "camera": self.peers.has_camera, "asked": asked}
+
+    async def choices(self, request: web.Request) -> web.Response:
+        """What a stage can be: {"sources": names, "backends": auto and those that are installed}."""
+        backends = ["auto", *(name for name in fitting() if installed(name))]
+        return web.json_response({"sources": list(self.sources), "backends": backends})
 
     async def restage(self, request: web.Request) -> web.Response:
         """{"source": one of the sources, "size": [width, height] or null, "backend": name}, or some of them."""
@@ -196,7 +202,7 @@ class Api:
         offer = await _json(request)
         texts = [offer.get(key) for key in ("sdp", "type", "role")] if isinstance(offer, dict) else []
         if not texts or not all(isinstance(text, str) for text in texts) or texts[1] != "offer":
-            raise UsageError("an offer is {sdp, type: offer, role: camera or viewer}")
+            raise UsageError("an offer is {sdp, type: offer, role: camera, viewer or compare}")
         try:
             session, answer = await self.peers.answer(str(texts[0]), str(texts[2]))
         except Full as error:

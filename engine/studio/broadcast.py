@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 import av
-import numpy as np
 
 from engine.frame import Frame
 from engine.studio.feed import CLOCK
@@ -106,8 +105,8 @@ class Broadcast:
 
     def latency(self, share: float) -> float:
         """Percentile of the newest frames' latency in milliseconds, from their capture to here; 0 before the first."""
-        delays = tuple(self.delays)  # to which the painter's thread adds meanwhile
-        return float(np.percentile(delays, share)) if delays else 0.0
+        delays = sorted(self.delays)  # not by NumPy, which takes ten times as long for so few, at every packet of sound
+        return delays[round((len(delays) - 1) * share / 100)] if delays else 0.0
 
     def copy(self, packet: av.Packet) -> None: ...
 

@@ -3,7 +3,7 @@
 import argparse
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from aiohttp import web
@@ -24,7 +24,7 @@ from engine.studio.gallery import Gallery
 from engine.studio.presets import Presets, user_presets
 from engine.studio.safety import Guardian, is_loopback
 from engine.studio.stage import Stage
-from engine.stylizers import BACKENDS, Painting, first_network, open_stylizer
+from engine.stylizers import BACKENDS, Painting, beginning, open_stylizer
 from models.library import Library, LibraryError
 
 
@@ -32,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from engine.cli import add_controls  # which asks for this module when the command is given
 
     add_controls(parser)
-    parser.add_argument("--source", default="browser", metavar="URI", help="browser (its camera), or as for `live`")
+    help = (
+        "what is shown, as for `live` (default browser: its camera); of several, the page chooses, the first to begin with"
+    )
+    parser.add_argument("--source", action="append", metavar="URI", help=help)
     parser.add_argument("--sink", action="append", default=[], metavar="URI", help="beside the page; may repeat")
     parser.add_argument("--size", metavar="WxH", help="paint in this size; else in the camera's")
     parser.add_argument("--backend", default="auto", help=f"auto, {', '.join(BACKENDS)}")
@@ -61,20 +64,21 @@ def run(options: argparse.Namespace) -> int:
     desk = Desk(controls, library)
     make = partial(open_painting, library, lambda: desk.controls)
     stage = Stage(make, lambda: desk.controls, sinks, size, options.backend)
-    sources = sources_of(options.source)
+    uris = options.source or ["browser"]
+    sources = sources_of(uris)
     app = Api(stage, desk, Gallery(library), Presets(user_presets()), sources).application(Guardian(options.host, token))
 
-    async def announced(app: web.Application) -> None:
+    def announce(_: str) -> None:
         where = f"[{options.host}]" if ":" in options.host else options.host
         print(f"allaprima: the studio is at http://{where}:{options.port}/{f'?token={token}' if token else ''}", flush=True)
 
-    app.on_startup.append(announced)
-    if options.source != "browser":
-        _open(options.source).close()  # one that is not there is the user's mistake; one that goes later comes back
-        stage.play(shown(options.source), sources[shown(options.source)])
+    for uri in uris:
+        if uri != "browser":
+            _open(uri).close()  # one that is not there is the user's mistake; one that goes later comes back
+    stage.play(shown(uris[0]), sources[shown(uris[0])])
     stage.start()
     try:
-        web.run_app(app, host=options.host, port=options.port, print=lambda line: None, access_log=None, shutdown_timeout=2)
+        web.run_app(app, host=options.host, port=options.port, print=announce, access_log=None, shutdown_timeout=2)
     finally:
         stage.close()
         for note in [note for sink in sinks for note in (*sink.notes, *([sink.failing] if sink.failing else []))]:
@@ -82,9 +86,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def sources_of(uri: str) -> dict[str, Callable[[], Source] | None]:
-    """What the page may choose from: the browsers' cameras, and `uri` where it is another source."""
-    return {"browser": None} if uri == "browser" else {"browser": None, shown(uri): partial(_open, uri)}
+def sources_of(uris: Sequence[str]) -> dict[str, Callable[[], Source] | None]:
+    """What the page may choose from: the browsers' cameras, and those of `uris` that are other sources."""
+    return {"browser": None} | {shown(uri): partial(_open, uri) for uri in uris if uri != "browser"}
 
 
 def _open(uri: str) -> Source:
@@ -96,5 +100,5 @@ def open_painting(library: Library, controls: Callable[[], Controls], shape: Sha
     """The network for what is wished now, in `shape`, on `backend`. Raises AllaPrimaError."""
     wish, info = controls(), StreamInfo(shape.width, shape.height, CLOCK, colour=shape.colour, live=True)
     size = (shape.width, shape.height)
-    network = first_network(wish.network, info.live, library)
-    return open_stylizer(wish.style, size, colour_encoding(info), backend, 1, library, wish.strength, network)
+    begun = beginning(wish.network, info.live, library)
+    return open_stylizer(wish.style, size, colour_encoding(info), backend, 1, begun, wish.strength)

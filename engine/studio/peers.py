@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import aioice.ice
-import aiortc.codecs.vpx
 import av
 from aiortc import (
     MediaStreamTrack,
@@ -24,6 +23,8 @@ from aiortc.mediastreams import MediaStreamError
 
 from engine import temporal
 from engine.errors import UsageError
+from engine.frame import plane_views
+from engine.studio import encoder, jitter
 from engine.studio.broadcast import Clock
 from engine.studio.feed import BROWSER, SOUND_RATE, camera_frame
 from engine.studio.stage import Stage
@@ -31,14 +32,9 @@ from engine.studio.stage import Stage
 MOST = 8  # sessions at once
 IDLE = 30.0  # seconds without a connection, or without a picture from a camera, after which a session is closed
 SILENT = 3.0  # seconds without a picture from a camera that are worth a word
-ROLES = ("camera", "viewer")
-_BUFFERED = 0.08  # seconds that aiortc's jitter buffer holds sound back before we see it: 4 packets of 20 ms
+ROLES = ("camera", "viewer", "compare")
+_GATHERED = 0.02  # seconds of sound in a packet, the first of which are so much older than it
 _CLOSING = 5.0  # seconds that a session may take to close
-# bits a second: least, to begin with, most. aiortc's own, made for faces, wash brush strokes away; a wider span would have
-# the browser's estimate, which climbs for many seconds, start the encoder anew at every step, with a keyframe each time.
-_BITRATES = (1_000_000, 2_500_000, 2_500_000)
-
-aiortc.codecs.vpx.MIN_BITRATE, aiortc.codecs.vpx.DEFAULT_BITRATE, aiortc.codecs.vpx.MAX_BITRATE = _BITRATES
 
 
 class Full(Exception):
@@ -68,6 +64,22 @@ class _Painted(MediaStreamTrack):
     def stop(self) -> None:
         self._listener.leave()
         super().stop()
+
+
+class _Compared(_Painted):
+    """Before and after side by side in one picture: of two tracks, none would show the same instant."""
+
+    async def recv(self) -> av.VideoFrame:
+        if self.readyState != "live":
+            raise MediaStreamError
+        frame = await self._listener.next()
+        width = frame.width // 2 * 2
+        both = frame.like(av.VideoFrame(2 * width, frame.height, frame.picture.format.name))
+        halves = (plane_views(frame.before or frame.picture), frame.planes)
+        for before, after, target in zip(*halves, both.planes, strict=True):
+            half = target.shape[1] // 2
+            target[:, :half], target[:, half:] = before[:, :half], after[:, :half]
+        return both.picture
 
 
 class _Sound(MediaStreamTrack):
@@ -113,9 +125,16 @@ class Peers:
     """All sessions. Of several cameras the newest is shown."""
 
     def __init__(self, stage: Stage):
+        encoder.install()
+        jitter.install()
         self.sessions: dict[str, Session] = {}
         self._stage = stage
         self._camera: Session | None = None
+
+    @property
+    def viewers(self) -> int:
+        """How many look on, whatever else they ask for."""
+        return sum(session.role != "compare" for session in self.sessions.values())
 
     @property
     def has_camera(self) -> bool:
@@ -144,7 +163,7 @@ class Peers:
         except Exception as error:  # aiortc refuses in many ways what is not quite SDP
             await self.close(session.id)
             raise UsageError(f"this offer cannot be answered: {' '.join(str(error).split())[:120]}") from error
-        return session, connection.localDescription.sdp
+        return session, encoder.eager(connection.localDescription.sdp)
 
     def _furnish(self, session: Session, kinds: list[str]) -> None:
         connection, camera = session.connection, session.role == "camera"
@@ -160,8 +179,9 @@ class Peers:
             receive = self._receive_video if track.kind == "video" else self._receive_sound
             session.tasks.append(asyncio.create_task(receive(session, track)))
 
+        picture = _Compared if session.role == "compare" else _Painted
         for kind in kinds:
-            track = _Painted(self._stage) if kind == "video" else _Sound(self._stage)
+            track = picture(self._stage) if kind == "video" else _Sound(self._stage)
             session.tracks.append(track)
             transceiver = connection.addTransceiver(track, direction="sendrecv" if camera else "sendonly")
             if kind == "video":
@@ -184,7 +204,7 @@ class Peers:
             while True:
                 sound = cast(av.AudioFrame, await track.recv())
                 if session is self._camera and self._stage.player is None:
-                    self._stage.hear(sound, time.perf_counter() - _BUFFERED)
+                    self._stage.hear(sound, time.perf_counter() - _GATHERED)
 
     async def close(self, id: str) -> None:
         """End the session `id`, if there is one."""
@@ -206,7 +226,7 @@ class Peers:
         for session in tuple(self.sessions.values()):
             connected = session.connection.connectionState == "connected"
             silent = time.monotonic() - session.active > IDLE
-            if silent and not (connected and session.role == "viewer"):
+            if silent and not (connected and session.role != "camera"):
                 await self.close(session.id)
 
     async def close_all(self) -> None:

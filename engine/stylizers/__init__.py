@@ -1,22 +1,26 @@
 """The networks that paint a frame. One file per backend; `open_stylizer` chooses, and says why it did not take the first.
 
-All run the same exported model (`models.export.to_onnx`): tiles of bytes in, tiles of bytes out.
+All run the same network (`models.export`, `models.shared`): tiles of bytes in, tiles of bytes out.
 """
 
+import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Protocol
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
 
 import numpy as np
 
 from engine.controls import AUTO
 from engine.errors import StylizerError, UsageError
 from engine.report import Facts
-from engine.stylizers.morphing import MorphingStylizer, Wish
+from engine.stylizers.morphing import Made, MorphingStylizer, Wish
+from kernels import gpu
 from kernels.layout import CHANNELS, tile_grid
 from models.colour import Encoding
-from models.export import to_onnx
+from models.export import Painter, fold_colour
 from models.library import Library, LibraryError
 
 
@@ -24,9 +28,9 @@ class Stylizer(Protocol):
     """Paints tiles uint8 [h, w, 24] of one size in one style, first in, first out, up to `facts.depth` frames in flight.
 
     `input` is where the next frame's tiles go; `submit` begins to paint them; `collect` waits for the oldest frame
-    submitted and returns its painted tiles, valid until `depth` + 1 more frames are submitted. Constructed from the bytes
-    of an ONNX model, the grid (h, w) of tiles, and the depth; raises ImportError where the backend is not installed and
-    any error of its own where it cannot run.
+    submitted and returns its painted tiles, valid until `depth` + 1 more frames are submitted. Constructed from a painter in
+    the stream's own colours, the grid (h, w) of tiles, and the depth; raises ImportError where the backend is not installed
+    and any error of its own where it cannot run.
     """
 
     version: str
@@ -34,7 +38,7 @@ class Stylizer(Protocol):
     precision: str
     depth: int
 
-    def __init__(self, model: bytes, grid: tuple[int, int], depth: int): ...
+    def __init__(self, painter: Painter, grid: tuple[int, int], depth: int): ...
 
     def input(self) -> np.ndarray: ...
 
@@ -53,20 +57,43 @@ class Painting:
 
 # name: (module:class, what brings it), the best first
 BACKENDS = {
+    "tensorrt": ("tensorrt:TensorRtStylizer", "allaprima[tensorrt]"),
+    "cuda": ("cuda:CudaStylizer", "allaprima[gpu]"),
+    "torch-cuda": ("torch_cuda:TorchCudaStylizer", "allaprima[cuda]"),
     "openvino": ("openvino:OpenVinoStylizer", "openvino"),
     "onnxruntime": ("onnxruntime:OnnxRuntimeStylizer", "allaprima[onnxruntime]"),
     "torch": ("torch:TorchStylizer", "allaprima[torch]"),
 }
+ON_GPU = ("tensorrt", "cuda", "torch-cuda")  # those that nobody misses where there is no GPU
+_PACKAGES = {  # any of which runs it
+    "tensorrt": ("tensorrt", "tensorrt_rtx"),
+    "cuda": ("cupy-cuda13x", "cupy-cuda12x"),
+    "torch-cuda": ("torch",),
+}
+
+
+def installed(backend: str) -> str:
+    """The package that runs a backend, with its version; empty where there is none."""
+    for package in _PACKAGES.get(backend, (backend,)):
+        with contextlib.suppress(PackageNotFoundError):
+            return f"{package} {version(package)}"
+    return ""
 
 
 CHEAPEST, FINEST = "fast", "fine"  # of the networks that are shipped
 
 
-def first_network(asked: str, live: bool, library: Library) -> str:
-    """The network to begin with where `asked` is one or AUTO: offline there is time for the finest that there is."""
-    if asked != AUTO:
-        return asked
-    return FINEST if not live and FINEST in library.networks else CHEAPEST
+def beginning(asked: str, live: bool, library: Library) -> Library:
+    """The library of the network to begin with where `asked` is one or AUTO: offline there is time for the finest.
+
+    Raises UsageError where there is no such network.
+    """
+    if asked == AUTO:
+        asked = FINEST if not live and FINEST in library.networks else CHEAPEST
+    try:
+        return library.of(asked)
+    except LibraryError as error:
+        raise UsageError(str(error)) from error
 
 
 def open_stylizer(
@@ -77,46 +104,99 @@ def open_stylizer(
     depth: int = 1,
     library: Library | None = None,
     strength: float = 1.0,
-    network: str = CHEAPEST,
 ) -> Painting:
-    """The `network` for `look` (see `Library.conditioning`) at `strength` in [0, 1] and pictures of `size` (width, height)
-    in `encoding`, on the best backend that runs.
+    """The library's network for `look` (see `Library.conditioning`) at `strength` in [0, 1] and pictures of `size` (width,
+    height) in `encoding`, on the best backend that runs.
 
-    With `backend` named, that one or an error. Raises UsageError for a look, a backend or a network that there is not,
-    StylizerError if the model is damaged or nothing runs it.
+    With `backend` named, that one or an error. Raises UsageError for a look or a backend that there is not, StylizerError if
+    the model is damaged or nothing runs it.
     """
     library = library or Library()
     if backend != "auto" and backend not in BACKENDS:
         raise UsageError(f"no backend '{backend}'; there are auto, {', '.join(BACKENDS)}")
     try:
-        vector = library.of(network).conditioning(look, strength)
+        vector = library.conditioning(look, strength)
     except LibraryError as error:
         raise (UsageError if _is_sound(library) else StylizerError)(str(error)) from error
     width, height = size
-    refused = []
-    for name in [backend] if backend != "auto" else BACKENDS:
-        module, package = BACKENDS[name]
+    grid = tile_grid(width, height)
+    first = partial(_first_that_runs, library, encoding, grid, depth)
+    backends = [backend]
+    if backend == "auto":
+        backends = _fastest_first(
+            fitting(), lambda name: _make(_kind(name), library, encoding, grid, 1, vector, library.network), grid
+        )
+    made = first(backends, vector, library.network)
+    stylizer = made.stylizer
+    what = (stylizer.version, stylizer.device, stylizer.precision)
+    networks = {each: round(library.of(each).macs(width, height) / 1e9, 2) for each in library.networks}
+    facts = Facts(
+        made.backend, *what, width, height, look, strength, stylizer.depth, made.refused, library.network, networks
+    )
+
+    def conditioning(wish: Wish) -> np.ndarray:
+        return library.of(wish.network).conditioning(wish.look, wish.strength)
+
+    instead = partial(first, [name for name in BACKENDS if name not in ON_GPU]) if made.backend in ON_GPU else None
+    return Painting(MorphingStylizer(stylizer, vector, facts, conditioning, made.make, instead), facts)
+
+
+def fitting() -> list[str]:
+    """The backends that this machine has the hardware for, the best first."""
+    return [name for name in BACKENDS if name not in ON_GPU or gpu.present()]
+
+
+def _fastest_first(backends: list[str], make: Callable[[str], Any], grid: tuple[int, int]) -> list[str]:
+    """`backends`, but those on a GPU in the order of what they take there, as measured when it was first used.
+
+    Where none of them runs they stay, since asking each says why it does not.
+    """
+    on_gpu = [name for name in backends if name in ON_GPU]
+    if not on_gpu:
+        return backends
+    from engine.stylizers import measured
+
+    def measure(name: str) -> float:
+        stylizer = make(name)
+        device = stylizer.open_device()
+        network = stylizer.engine.network(device)
+        network.load(stylizer.weights)
+        return measured.milliseconds(network, device, grid)
+
+    with contextlib.suppress(Exception):  # no CuPy, no driver that it knows, or nothing that runs
+        key = measured.cache_key(measured.describe_device(), str(grid), *map(installed, on_gpu))
+        order = measured.fastest(measured.cache_folder() / f"{key}.json", on_gpu, measure)
+        return [*order, *(name for name in backends if name not in ON_GPU)]
+    return backends
+
+
+def _kind(backend: str) -> type[Stylizer]:
+    """Raises ImportError where the backend is not installed."""
+    module, kind = BACKENDS[backend][0].split(":")
+    return getattr(import_module(f"engine.stylizers.{module}"), kind)
+
+
+def _first_that_runs(
+    library: Library,
+    encoding: Encoding,
+    grid: tuple[int, int],
+    depth: int,
+    backends: Iterable[str],
+    vector: np.ndarray,
+    network: str,
+) -> Made:
+    """The first of `backends` that paints `vector` by `network`. Raises StylizerError if it is damaged or none does."""
+    refused: list[str] = []
+    for name in backends:
         try:
-            module_name, kind = module.split(":")
-            backend_kind = getattr(import_module(f"engine.stylizers.{module_name}"), kind)
-            make = partial(_make, backend_kind, library, encoding, tile_grid(width, height), depth)
-            stylizer = make(vector, network)
+            make = partial(_make, _kind(name), library, encoding, grid, depth)
+            return Made(name, make(vector, network), make, refused)
         except LibraryError as error:
             raise StylizerError(str(error)) from error
         except ImportError:
-            refused.append(f"{name} is not installed (pip install '{package}')")
-            continue
+            refused.append(f"{name} is not installed (pip install '{BACKENDS[name][1]}')")
         except Exception as error:  # a backend may fail in any way of its own; the next one is asked, and the reason is kept
             refused.append(f"{name} does not run here: {' '.join(str(error).split())[:200]}")
-            continue
-        made = (stylizer.version, stylizer.device, stylizer.precision)
-        networks = {each: round(library.of(each).macs(width, height) / 1e9, 2) for each in library.networks}
-        facts = Facts(name, *made, width, height, look, strength, stylizer.depth, refused, network, networks)
-
-        def conditioning(wish: Wish) -> np.ndarray:
-            return library.of(wish.network).conditioning(wish.look, wish.strength)
-
-        return Painting(MorphingStylizer(stylizer, vector, facts, conditioning, make), facts)
     raise StylizerError("; ".join(refused))
 
 
@@ -129,7 +209,7 @@ def _make(
     vector: np.ndarray,
     network: str,
 ) -> Stylizer:
-    return kind(to_onnx(library.of(network).painter(vector), encoding).SerializeToString(), grid, depth)
+    return kind(fold_colour(library.of(network).painter(vector), encoding), grid, depth)
 
 
 def _is_sound(library: Library) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.errors import StylizerError
 from engine.report import Facts
 
 if TYPE_CHECKING:
@@ -33,6 +34,19 @@ class Wish:
     network: str
 
 
+Make = Callable[[np.ndarray, str], "Stylizer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A stylizer, the backend that made it and makes more (of a vector, for a network), and why others were not taken."""
+
+    backend: str
+    stylizer: "Stylizer"
+    make: Make
+    refused: list[str]
+
+
 def next_vector(start: np.ndarray, goal: np.ndarray, elapsed: float, making: float) -> tuple[np.ndarray, float]:
     """The vector float32 [D] that is to be painted next on the way from `start` to `goal`, and when.
 
@@ -48,7 +62,7 @@ class MorphingStylizer:
 
     `first` paints `vector`, and `facts` say what that is; they and `notes` are kept up to date. `conditioning` gives the
     vector of a wish, `make` the stylizer for a vector and the name of a network. Either may take its time and raise what it
-    likes: the stream goes on as it is.
+    likes: the stream goes on as it is. `instead` gives both of another backend, where there is one, if this one breaks.
     """
 
     def __init__(
@@ -57,7 +71,8 @@ class MorphingStylizer:
         vector: np.ndarray,
         facts: Facts,
         conditioning: Callable[[Wish], np.ndarray],
-        make: Callable[[np.ndarray, str], "Stylizer"],
+        make: Make,
+        instead: Callable[[np.ndarray, str], "Made"] | None = None,
     ):
         self.version, self.device, self.precision, self.depth = first.version, first.device, first.precision, first.depth
         self.facts = facts
@@ -66,7 +81,8 @@ class MorphingStylizer:
         self._in_flight: deque[Stylizer] = deque()
         self._under_new = SETTLING  # frames submitted since the newest network was taken over
         self._at_nought = facts.strength == 0
-        self._conditioning, self._make = conditioning, make
+        self._conditioning, self._make, self._instead = conditioning, make, instead
+        self.warm_up: Callable[[Stylizer], None] = _warm_up  # of a new network; a chain may know better
         # between the painter and the thread, under the lock of `_changed`
         self._changed = threading.Condition()
         self._wish = Wish(facts.style, facts.strength, facts.network)
@@ -88,6 +104,33 @@ class MorphingStylizer:
 
     def collect(self) -> np.ndarray:
         return self._in_flight.popleft().collect()
+
+    @property
+    def painting(self) -> "Stylizer":
+        """The network that paints now. Who runs it without `submit` says so with `count`."""
+        return self._painting
+
+    def count(self) -> None:
+        self._under_new += 1
+
+    def fall_back(self, reason: str) -> None:
+        """From now on paint on another backend, because of `reason`; what this one had begun is lost.
+
+        Raises StylizerError if there is no other that runs.
+        """
+        if self._instead is None:
+            raise StylizerError(f"{self.facts.backend} broke ({reason})")
+        with self._changed:
+            made = self._instead(self._vector, self._network)
+            self._painting, self._make, self._ready = made.stylizer, made.make, None
+            self._instead, self.warm_up = None, _warm_up
+            self._in_flight.clear()
+            facts, painting = self.facts, made.stylizer
+            facts.fallbacks += [f"{facts.backend} broke ({reason})", *made.refused]
+            self.notes.append(f"{facts.backend} broke ({reason}); {made.backend} paints on")
+            facts.backend, facts.version, facts.device = made.backend, painting.version, painting.device
+            facts.precision, facts.depth = painting.precision, painting.depth
+            self.version, self.device, self.precision = painting.version, painting.device, painting.precision
 
     def wish(self, wish: Wish) -> None:
         """Say before every frame what is to be painted, and take over the network on the way to it that is ready.
@@ -167,11 +210,15 @@ class MorphingStylizer:
         while due < MORPH and not self._outdated(wish):
             begun = time.perf_counter()
             vector, due = next_vector(start, goal, begun - began, self._making)
-            network = self._make(vector, wish.network)
-            _warm_up(network)
+            make = self._make
+            network = make(vector, wish.network)
+            self.warm_up(network)
             self._making = time.perf_counter() - begun
             with self._changed:
                 self._changed.wait_for(lambda: self._outdated(wish), began + due - time.perf_counter())
+                if make is not self._make:  # its backend broke meanwhile
+                    due = 0.0
+                    continue
                 self._ready, self._vector, self._network = network, vector, wish.network
                 self._reached = wish if due == MORPH else None
         return due == MORPH

@@ -6,14 +6,15 @@ import numpy as np
 import openvino as ov
 
 from engine.stylizers import new_tiles
+from models.export import Painter, to_onnx
 
 
 class OpenVinoStylizer:
     """See `engine.stylizers.Stylizer`. One frame in flight runs on all cores; of several, each runs on a single core."""
 
-    def __init__(self, model: bytes, grid: tuple[int, int], depth: int):
+    def __init__(self, painter: Painter, grid: tuple[int, int], depth: int):
         core = ov.Core()
-        network = core.read_model(model)
+        network = core.read_model(to_onnx(painter).SerializeToString())
         network.reshape([1, *grid, 24])
         hints = {"PERFORMANCE_HINT": "LATENCY"} if depth == 1 else {"NUM_STREAMS": min(depth, os.cpu_count() or 1)}
         # threads pinned to cores would fight with the decoder's and the encoder's

@@ -11,14 +11,15 @@ from onnx import numpy_helper
 from torch import Tensor
 
 from engine.stylizers.deferred import Deferred
+from models.export import Painter, to_onnx
 
 
 class TorchStylizer(Deferred):
     """See `engine.stylizers.Stylizer`."""
 
-    def __init__(self, model: bytes, grid: tuple[int, int], depth: int):
+    def __init__(self, painter: Painter, grid: tuple[int, int], depth: int):
         super().__init__(grid, depth)
-        graph = onnx.load_from_string(model).graph
+        graph = to_onnx(painter).graph
         self._nodes = list(graph.node)
         self._constants = {c.name: torch.from_numpy(numpy_helper.to_array(c).copy()) for c in graph.initializer}
         self.version, self.device, self.precision = torch.__version__, "CPU", "float32"

@@ -14,7 +14,7 @@ import numpy as np
 from kernels import dis, layout
 
 FOLDER = Path(__file__).parent
-SOURCES = ("paint", "motion", "search")
+SOURCES = ("paint", "motion", "search", "convolution")
 PITCH = 128  # samples; rows then begin where any vector load may
 
 # places of what may change from frame to frame, in the array of settings

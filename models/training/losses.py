@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.tiles import KB, KR
+from models.tiles import KB, KR, TILE, rgb_to_tiles
 
 _DEPTHS = ((1, 2), (2, 2), (3, 4))
 
@@ -32,7 +32,7 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class Weights:
     """How heavily each loss counts. `still` and `feature_still` are ReCoNet's; `same` is what strength 0 must give back;
-    `anchor` is for the encoder alone, see `models.training.train`."""
+    `anchor` is for the encoder alone, see `models.training.train`; `grid` is against the one of tiles."""
 
     content: float = 2.5
     style: float = 3.0
@@ -43,6 +43,7 @@ class Weights:
     same: float = 60.0
     teacher: float = 20.0
     anchor: float = 2.0
+    grid: float = 3000.0
 
 
 class Vgg19(nn.Module):
@@ -179,6 +180,14 @@ def total_variation(rgb: Tensor) -> Tensor:
     """Mean squared difference of neighbouring pixels [N]."""
     down, across = rgb[..., 1:, :] - rgb[..., :-1, :], rgb[..., 1:] - rgb[..., :-1]
     return down.square().mean((1, 2, 3)) + across.square().mean((1, 2, 3))
+
+
+def grid_loss(rgb: Tensor) -> Tensor:
+    """How differently bright the places within a tile are on the whole [N], in Y' and both chromas: a painting has no grid,
+    while a network that paints tiles is free to lay one over it."""
+    means = rgb_to_tiles(rgb).mean((2, 3))
+    planes = means.split([TILE**2, TILE**2 // 4, TILE**2 // 4], 1)
+    return torch.cat([plane - plane.mean(1, keepdim=True) for plane in planes], 1).square().mean(1)
 
 
 def clip(rgb: Tensor) -> Tensor:

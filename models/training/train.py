@@ -33,6 +33,7 @@ from models.training.losses import (
     Weights,
     content_loss,
     feature_temporal_loss,
+    grid_loss,
     halve,
     picture_losses,
     temporal_loss,
@@ -116,7 +117,7 @@ class Teacher:
         else:
             first, losses = student.paint(batch.first, conditioning)[0], {}
         seen, features = picture_losses(self.style_loss, first, batch.first, lesson.targets, weights, strengths)
-        losses |= seen
+        losses |= seen | {"grid": weights.grid * grid_loss(first)}
         if master is not None:
             with torch.no_grad():
                 example, _ = master.paint(batch.first, master.conditioning(lesson.styles, lesson.looks, strengths))

@@ -59,6 +59,10 @@ static size_t threads, current;
 static Barrier block_barrier;
 static std::vector<Barrier> warp_barriers;
 static std::vector<float> offered[2];  // by turns, so that none is written while another thread still reads
+struct Fragments {
+    unsigned a[4], b[2];
+};
+static std::vector<Fragments> fragments[2];
 static void (*body)(void* arguments);
 static void* body_arguments;
 
@@ -143,6 +147,7 @@ void launch(void (*kernel)(Parameters...), const unsigned* grid, const unsigned*
                 block_barrier = {};
                 warp_barriers.assign((threads + WARP - 1) / WARP, {});
                 for (auto& values : offered) values.assign(threads, 0);
+                for (auto& values : fragments) values.assign(threads, {});
                 run_block();
             }
 }
@@ -158,6 +163,25 @@ inline float __shfl_xor_sync(unsigned, float value, int apart) {
     const size_t warp = current / WARP;
     wait(warp_barriers[warp], std::min(WARP, threads - warp * WARP));
     return values[current ^ apart];
+}
+
+// mma.m16n8k32 of unsigned by signed bytes, with the fragments that PTX ISA gives each lane
+inline void multiply(int (&sum)[4], const unsigned (&a)[4], uint2 b) {
+    using namespace on_cpu;
+    auto& values = fragments[fibers[current].exchanges++ % 2];
+    values[current] = {{a[0], a[1], a[2], a[3]}, {b.x, b.y}};
+    const size_t warp = current / WARP, lane = current % WARP;
+    wait(warp_barriers[warp], WARP);
+    const Fragments* of_lane = &values[warp * WARP];
+    for (unsigned index = 0; index < 4; ++index) {
+        const unsigned row = lane / 4 + index / 2 * 8, column = lane % 4 * 2 + index % 2;
+        for (unsigned k = 0; k < 32; ++k) {
+            const unsigned from = k % 16 / 4, high = k / 16, shift = k % 4 * 8;
+            const unsigned left = of_lane[row % 8 * 4 + from].a[high * 2 + row / 8] >> shift & 255;
+            const int right = static_cast<signed char>(of_lane[column * 4 + from].b[high] >> shift & 255);
+            sum[index] += int(left) * right;
+        }
+    }
 }
 
 #define LAUNCHER(kernel)                                                                            \

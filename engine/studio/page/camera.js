@@ -7,10 +7,23 @@ const REASONS = {
 };
 const SOUND = { echoCancellation: false, noiseSuppression: false, autoGainControl: false }; // it is passed through as it is
 
+const DEFAULT = [640, 480];
+
+/** What to ask a camera for, to be painted in `size` ([width, height]; null: as it comes). */
+function wished(size) {
+  const [width, height] = size ?? DEFAULT;
+  return { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30 } };
+}
+
+/** Has the camera that is open send `size`, or what is nearest. */
+export async function resize(stream, size) {
+  await stream.getVideoTracks()[0].applyConstraints(wished(size)).catch(() => {}); // then the studio scales what comes
+}
+
 /** The camera called `device` (empty: the browser's choice), with sound where there is a microphone. Throws an Error. */
-export async function openCamera(device) {
+export async function openCamera(device, size) {
   if (!navigator.mediaDevices) throw new Error("Browsers open the camera for https and localhost pages alone");
-  const video = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
+  const video = wished(size);
   if (device) video.deviceId = { exact: device };
   try {
     return await navigator.mediaDevices.getUserMedia({ video, audio: SOUND });
@@ -21,13 +34,4 @@ export async function openCamera(device) {
       throw new Error(REASONS[error.name] ?? `The camera cannot be opened (${error.message})`);
     }
   }
-}
-
-/** Fills the list of cameras; their names are known once one was allowed. */
-export async function listDevices(select, stream) {
-  const own = stream.getVideoTracks()[0].getSettings().deviceId;
-  const cameras = (await navigator.mediaDevices.enumerateDevices()).filter((device) => device.kind === "videoinput");
-  select.replaceChildren(
-    ...cameras.map(({ deviceId, label }, index) => new Option(label || `Camera ${index + 1}`, deviceId, false, deviceId === own)),
-  );
 }

@@ -85,16 +85,13 @@ export class Connection extends EventTarget {
       this.#offerTracks(peer);
       peer.ontrack = ({ streams, track, receiver }) => this.#arrived(peer, streams[0] ?? new MediaStream([track]), receiver);
       peer.onconnectionstatechange = () => this.#watch(peer);
-      await peer.setLocalDescription();
-      await gathered(peer);
-      const { sdp, type } = peer.localDescription;
-      const answer = await ask("/api/offer", { method: "POST", json: { sdp, type, role: this.#role } });
+      const { session, ...answer } = await offered(peer, this.#role);
       if (round !== this.#round) {
-        this.#hangUp(answer.session);
+        hangUp(session);
         return;
       }
-      this.#session = answer.session;
-      await peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
+      this.#session = session;
+      await peer.setRemoteDescription(answer);
     } catch (error) {
       if (round === this.#round) this.#again(error.message);
     }
@@ -145,14 +142,10 @@ export class Connection extends EventTarget {
     }, this.#wait());
   }
 
-  #hangUp(session) {
-    ask(`/api/sessions/${encodeURIComponent(session)}`, { method: "DELETE", keepalive: true }).catch(() => {});
-  }
-
   #end() {
     this.#round += 1;
     clearTimeout(this.#timer);
-    if (this.#session) this.#hangUp(this.#session);
+    if (this.#session) hangUp(this.#session);
     this.#session = null;
     if (!this.#peer) return;
     this.#peer.onconnectionstatechange = null;
@@ -160,6 +153,19 @@ export class Connection extends EventTarget {
     this.#peer = null;
     this.#emit("stream", null);
   }
+}
+
+/** Offers what `peer` has, as `role`. Returns {sdp, type, session}; throws an Error. */
+export async function offered(peer, role) {
+  await peer.setLocalDescription();
+  await gathered(peer);
+  const { sdp, type } = peer.localDescription;
+  return ask("/api/offer", { method: "POST", json: { sdp, type, role } });
+}
+
+/** Tells the server, which finds out by itself when it does not hear it. */
+export function hangUp(session) {
+  ask(`/api/sessions/${encodeURIComponent(session)}`, { method: "DELETE", keepalive: true }).catch(() => {});
 }
 
 function gathered(peer) {

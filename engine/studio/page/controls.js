@@ -1,6 +1,7 @@
-// One row per control of the server's schema: a slider, a switch or a text. The style has the gallery instead.
+// One row per control of the server's schema: a slider, a switch, a choice or a text. The style has the gallery instead.
 
-const TITLES = { number: "range", switch: "switch", text: "text" };
+const KINDS = { number: slider, switch: toggle, choice: segments, text: field };
+const MOST_SEGMENTS = 4; // of more choices there is a list
 
 function title(name) {
   const words = name.replaceAll("_", " ");
@@ -20,7 +21,7 @@ export class Controls {
     this.root.replaceChildren();
     this.#rows.clear();
     for (const control of schema) {
-      if (control.name === "style" || !(control.kind in TITLES)) continue;
+      if (control.name === "style" || !(control.kind in KINDS)) continue;
       const row = document.createElement("div");
       row.className = "control";
       row.title = `${control.help}. Double click for ${shownDefault(control)}`;
@@ -28,11 +29,11 @@ export class Controls {
       label.textContent = title(control.name);
       label.htmlFor = `control-${control.name}`;
       row.append(label);
-      const set = { number: slider, switch: toggle, text: field }[control.kind](row, control, (value) =>
+      const set = KINDS[control.kind](row, control, (value) =>
         this.changed({ [control.name]: value }),
       );
       row.addEventListener("dblclick", (event) => {
-        if (event.target.matches("input:not([type=range])")) return; // there it marks a word
+        if (event.target.matches("input:not([type=range]), .segments *")) return; // a word is marked, a choice made twice
         set(control.default);
         this.changed({ [control.name]: control.default });
       });
@@ -113,6 +114,39 @@ function toggle(row, control, changed) {
   button.addEventListener("dblclick", (event) => event.stopPropagation()); // two clicks are two turns
   row.append(button);
   return set;
+}
+
+/** Radio buttons, drawn as one bar; arrow keys and the rest are the browser's. */
+function segments(row, control, changed) {
+  if (control.choices.length > MOST_SEGMENTS) return list(row, control, changed);
+  const label = row.querySelector("label");
+  label.id = `label-${control.name}`;
+  label.removeAttribute("for");
+  const bar = document.createElement("div");
+  bar.className = "segments";
+  bar.setAttribute("role", "radiogroup");
+  bar.setAttribute("aria-labelledby", label.id);
+  bar.setAttribute("aria-description", control.help);
+  const buttons = control.choices.map((choice) => {
+    const segment = document.createElement("label");
+    const button = Object.assign(document.createElement("input"), { type: "radio", name: `control-${control.name}`, value: choice });
+    button.addEventListener("change", () => changed(choice));
+    segment.append(button, title(choice));
+    bar.append(segment);
+    return button;
+  });
+  row.append(bar);
+  return (value) => buttons.forEach((button) => (button.checked = button.value === value));
+}
+
+function list(row, control, changed) {
+  const box = document.createElement("select");
+  box.id = `control-${control.name}`;
+  box.setAttribute("aria-description", control.help);
+  box.append(...control.choices.map((choice) => new Option(title(choice), choice)));
+  box.addEventListener("change", () => changed(box.value));
+  row.append(box);
+  return (value) => (box.value = value);
 }
 
 function field(row, control, changed) {

@@ -3,9 +3,10 @@
 import { ask, Patches, withToken } from "/page/api.js";
 import { Connection } from "/page/connection.js";
 import { Controls } from "/page/controls.js";
-import { listDevices, openCamera } from "/page/camera.js";
+import { openCamera, resize } from "/page/camera.js";
 import { acceptPictures } from "/page/drop.js";
 import { Gallery } from "/page/gallery.js";
+import { Input } from "/page/input.js";
 import { listen } from "/page/keys.js";
 import { say, warn } from "/page/notices.js";
 import { Plots } from "/page/plots.js";
@@ -15,6 +16,7 @@ import { Stage } from "/page/stage.js";
 import { showStatus } from "/page/status.js";
 
 const el = (id) => document.getElementById(id);
+const STEP = 0.05; // of a control, by a key
 const STATES = { connecting: "Connecting", open: "Ready", live: "Live", lost: "Reconnecting" };
 
 const connection = new Connection();
@@ -30,6 +32,7 @@ const presets = new Presets({
   recall: (values) => patches.send(values),
   fail: (error) => say(error.message),
 });
+const input = new Input({ source: el("source"), size: el("size"), backend: el("engine") });
 const recorder = new Recorder({
   button: el("tool-record"),
   clock: el("record-time"),
@@ -39,6 +42,7 @@ const recorder = new Recorder({
 let current = {}; // the controls as the server has them
 let heard = 0; // how often they were told
 let source = ""; // what the server paints: "browser", or a source of its own
+let size = null; // in which it was asked to
 let joined = false;
 
 // What the server says
@@ -67,19 +71,29 @@ function showLabel() {
 function showSource(now) {
   if (now === source) return;
   source = now;
-  el("empty").hidden = joined || !own();
+  if (!own() && (!joined || stage.local)) {
+    release();
+    watch();
+  }
+  el("empty").hidden = joined;
   showTools();
-  if (!own() && !joined) watch();
 }
 
 connection.addEventListener("status", ({ detail: status }) => {
   plots.add(status);
+  showStage(status);
+});
+
+function showStage(status) {
   showStatus(status);
   gallery.becoming(status.becoming);
   el("label-coming").hidden = !status.becoming;
   warn("failing", status.failing ?? "");
+  warn("camera", status.source === "browser" && joined && !stage.local && !status.camera ? "No camera is connected" : "");
+  size = status.asked.size;
+  input.show(status);
   showSource(status.source);
-});
+}
 connection.addEventListener("controls", ({ detail }) => showControls(detail));
 connection.addEventListener("stream", ({ detail: stream }) => {
   if (!stream) recorder.stop(); // what there is, is saved
@@ -105,7 +119,10 @@ connection.addEventListener("state", ({ detail: { state, error } }) => {
 
 async function load() {
   try {
-    const [schema, styles, values] = await Promise.all([ask("/api/schema"), ask("/api/styles"), ask("/api/controls")]);
+    const asked = ["schema", "styles", "controls", "stage"].map((name) => ask(`/api/${name}`));
+    const [schema, styles, values, choices] = await Promise.all(asked);
+    input.build(choices);
+    input.restore();
     controls.build(schema.controls);
     gallery.build(styles);
     showControls(values);
@@ -121,13 +138,13 @@ async function load() {
 async function start() {
   el("start").disabled = true;
   try {
-    stage.local?.getTracks().forEach((track) => track.stop());
-    stage.local = await openCamera(el("camera").value);
-    await listDevices(el("camera"), stage.local);
-    el("devices").hidden = false;
+    release();
+    stage.local = await openCamera(input.camera, size);
+    await input.look(stage.local.getVideoTracks()[0].getSettings().deviceId);
     take("camera");
   } catch (error) {
     say(error.message);
+    if (joined) watch(); // the camera before it is let go already
   }
   el("start").disabled = false;
 }
@@ -143,20 +160,45 @@ function take(role) {
   showTools();
 }
 
+function release() {
+  stage.local?.getTracks().forEach((track) => track.stop());
+  stage.local = null;
+}
+
 function stop() {
   recorder.stop();
   joined = false;
   connection.leave();
-  stage.local?.getTracks().forEach((track) => track.stop());
-  stage.local = null;
-  el("devices").hidden = true;
+  release();
   el("empty").hidden = false;
   showTools();
 }
 
 el("start").addEventListener("click", start);
 el("watch").addEventListener("click", watch);
-el("camera").addEventListener("change", start);
+
+// What is painted
+
+async function restage(wish) {
+  try {
+    showStage(await ask("/api/stage", { method: "PATCH", json: wish }));
+  } catch (error) {
+    input.restore();
+    say(error.message);
+  }
+}
+
+input.addEventListener("source", ({ detail: name }) => restage({ source: name }));
+input.addEventListener("backend", ({ detail: backend }) => restage({ backend }));
+input.addEventListener("size", async ({ detail: wanted }) => {
+  if (stage.local && wanted) await resize(stage.local, wanted);
+  restage({ size: wanted });
+});
+input.addEventListener("camera", async ({ detail: device }) => {
+  if (!own()) await restage({ source: "browser" });
+  input.camera = device;
+  await start();
+});
 
 // Paintings
 
@@ -194,13 +236,25 @@ el("widen").addEventListener("click", () => {
   gallery.reveal();
 });
 
+// Controls by key
+
+function turn(name, value) {
+  current = { ...current, [name]: value };
+  controls.show(current);
+  patches.send({ [name]: value });
+}
+
+function nudge(name, step) {
+  if (name in current) turn(name, Math.round(Math.min(1, Math.max(0, current[name] + step)) * 100) / 100);
+}
+
 // Tools. Each is a button and a key of the same name.
 
 const own = () => source === "browser";
 const shown = () => Boolean(stage.painted.srcObject);
 const TOOLS = [
-  { id: "camera", key: "c", help: "Camera on and off", run: () => (joined ? stop() : start()), can: () => own(), on: () => stage.local },
-  { id: "split", key: "b", help: "Before and after", run: () => (stage.split = !stage.split), can: () => stage.local, on: () => stage.split },
+  { id: "camera", key: "c", help: "Camera on and off", run: () => (stage.local ? stop() : start()), can: () => own(), on: () => stage.local },
+  { id: "split", key: "b", help: "Before and after", run: () => (stage.split = !stage.split), can: shown, on: () => stage.split },
   { id: "mirror", key: "m", help: "Mirror the view", run: () => (stage.mirror = !stage.mirror), can: () => true, on: () => stage.mirror },
   { id: "sound", key: "u", help: "Sound", run: () => (stage.painted.muted = !stage.painted.muted), can: shown, on: () => !stage.painted.muted },
   { id: "still", key: "s", help: "Save a still", run: takeStill, can: shown },
@@ -246,10 +300,13 @@ for (const tool of TOOLS) {
 }
 listen(
   [
-    { keys: ["ArrowLeft", "ArrowUp"], shown: "← ↑", help: "Painting before", run: () => gallery.step(-1), repeats: true },
-    { keys: ["ArrowRight", "ArrowDown"], shown: "→ ↓", help: "Next painting", run: () => gallery.step(1), repeats: true },
+    { keys: ["ArrowLeft", "ArrowUp", "p"], shown: "← P", help: "Painting before", run: () => gallery.step(-1), repeats: true },
+    { keys: ["ArrowRight", "ArrowDown", "n"], shown: "→ N", help: "Next painting", run: () => gallery.step(1), repeats: true },
     { keys: [..."123456789"], shown: "1 – 9", help: "Painting by its place", run: (event) => gallery.at(event.key - 1) },
     { keys: ["x"], shown: "X", help: "Mix in the painting chosen next (or Shift and click)", run: () => gallery.picking(true) },
+    { keys: ["-", "+", "="], shown: "− +", help: "Strength", run: ({ key }) => nudge("strength", key === "-" ? -STEP : STEP), repeats: true },
+    { keys: ["[", "]"], shown: "[ ]", help: "Consistency", run: ({ key }) => nudge("consistency", key === "[" ? -STEP : STEP), repeats: true },
+    { keys: ["k"], shown: "K", help: "Keep the colours", run: () => turn("keep_color", !current.keep_color) },
     { keys: [" "], shown: "Space", help: "Camera or painting", run: () => stage.toggleBefore() },
     ...TOOLS.map((tool) => ({ keys: [tool.key], shown: tool.key.toUpperCase(), help: tool.help, run: () => use(tool) })),
   ],

@@ -2,7 +2,7 @@
 
 const banner = document.getElementById("banner");
 const toast = document.getElementById("toast");
-const lines = { connection: "", failing: "" }; // the first that is not empty is shown
+const lines = { connection: "", failing: "", camera: "" }; // the first that is not empty is shown
 let timer = 0;
 
 /** Sets one cause of the banner; an empty text takes it away. */

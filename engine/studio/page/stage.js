@@ -1,5 +1,7 @@
 // The picture: painted, before and after with a border that can be dragged, full screen, what is shown while nothing is.
 
+import { Compare } from "/page/compare.js";
+
 const IDLE = 2500; // ms without the pointer until full screen shows the picture alone
 
 const el = (id) => document.getElementById(id);
@@ -14,6 +16,7 @@ export class Stage {
     this.painted = el("painted");
     this.before = el("before");
     this.line = el("line");
+    this.compare = new Compare(el("compare"), (on) => document.body.classList.toggle("compared", on));
     this.#drag();
     this.#rest();
     const place = () => this.#place();
@@ -34,7 +37,6 @@ export class Stage {
   set local(stream) {
     this.#local = stream;
     this.before.srcObject = stream;
-    if (!stream) this.split = false;
     this.#update();
   }
 
@@ -43,14 +45,13 @@ export class Stage {
   }
 
   set split(on) {
-    document.body.classList.toggle("split", on && Boolean(this.#local));
-    this.line.hidden = !this.split;
-    this.#place();
+    document.body.classList.toggle("split", on);
+    this.#update();
   }
 
-  /** Shows the camera instead of the painting; nothing is stopped. */
+  /** Shows what is painted instead of the painting; nothing is stopped. */
   toggleBefore() {
-    this.#before = !this.#before && Boolean(this.#local);
+    this.#before = !this.#before;
     this.#update();
   }
 
@@ -60,6 +61,8 @@ export class Stage {
 
   set mirror(on) {
     document.body.classList.toggle("mirror", on);
+    this.compare.mirrored = on;
+    this.compare.draw();
   }
 
   async toggleFull() {
@@ -67,9 +70,14 @@ export class Stage {
     else await this.root.requestFullscreen?.();
   }
 
+  /** The own camera is at hand by itself; else what is painted is asked for, and always where the two are compared. */
   #update() {
-    const camera = this.#local && (this.#before || !this.painted.srcObject);
-    document.body.classList.toggle("unpainted", Boolean(camera));
+    const painted = Boolean(this.painted.srcObject);
+    const camera = Boolean(this.#local) && (this.#before || !painted);
+    document.body.classList.toggle("unpainted", camera);
+    this.line.hidden = !this.split || this.#before || !painted;
+    this.compare.wanted = painted && !camera && (this.split || this.#before);
+    this.#place();
   }
 
   /** Where the picture lies within its box, in pixels: it is fitted in, with bars left and right or above and below. */
@@ -85,6 +93,8 @@ export class Stage {
     const share = width ? ((left + (shown * this.#split) / 100) / width) * 100 : this.#split;
     this.root.style.setProperty("--split", `${share}%`);
     this.line.setAttribute("aria-valuenow", String(Math.round(this.#split)));
+    this.compare.share = this.#before ? 100 : this.#split;
+    this.compare.draw();
   }
 
   #move(percent) {

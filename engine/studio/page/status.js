@@ -3,19 +3,18 @@
 const line = document.getElementById("backend");
 const why = document.getElementById("why");
 const reasons = document.getElementById("reasons");
+const pace = document.getElementById("pacing");
 let said = "";
 
-/** "openvino 2026.1, CPU, int8 · 640x480 · every 2nd frame painted, the others carried". */
-function summary({ backend, network, size, cadence }) {
-  const parts = [backend ?? "Nothing is painted yet"];
-  if (network && !backend?.includes(network)) parts.push(network);
-  if (size) parts.push(size.join("×"));
-  if (cadence > 1) parts.push(`one frame in ${cadence} painted, the others carried along`);
-  else if (typeof cadence === "string") parts.push(cadence);
-  return parts.join(" · ");
+/** "640 × 480 · openvino 2026.1, CPU, int8", and which network paints how often where no line of its own says so. */
+function summary({ backend, network, size, cadence, pacing }) {
+  const parts = [size?.join(" × "), backend ?? "Nothing is painted yet"];
+  if (!pacing) parts.push(network, cadence > 1 && `one frame in ${cadence} painted, the others carried along`);
+  return parts.filter(Boolean).join(" · ");
 }
 
 export function showStatus(status) {
+  pace.textContent = status.pacing;
   const list = [status.refused, ...(status.why ?? [])].filter(Boolean);
   const now = JSON.stringify([summary(status), list]);
   if (now === said) return;

@@ -1,0 +1,378 @@
+"""How fast the chain is on an NVIDIA GPU: `python -m benchmarks.gpu [--json FILE]`.
+
+Times are of CUDA events, the median and the 99th percentile of many runs. Beside each stands how much of the device it uses:
+bytes that must move at least, over what a copy moves on this very device; multiplications over what a large matrix product
+does. Without a GPU it says so and measures nothing.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engine import flow
+from engine.controls import Controls
+from engine.device_chain import RULES
+from engine.frame import Frame
+from engine.sources.scene import SceneSource
+from engine.stylizers.on_device import Engine
+from kernels.gpu import Cuda, Device, GpuChain, present
+from kernels.layout import CHANNELS, tile_grid
+from models.export import Painter
+from models.library import Library
+from models.shared import Weights
+
+HD, UHD = (1920, 1080), (3840, 2160)
+_WARM, _RUNS, _BURST = 20, 300, 32  # runs before and under the clock; what is begun before anyone waits
+_STREAMS, _FRAMES = 8, 150  # chains at once, and frames of each
+_COPIED, _SIDE = 1 << 28, 8192  # bytes and matrix side of the yardsticks
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure: median and 99th percentile in `unit`, what is asked and aimed at, and the `share` of the device it is."""
+
+    name: str
+    value: float
+    unit: str = "ms"
+    p99: float | None = None
+    least: float | None = None
+    aim: float | None = None
+    higher: bool = False  # is better
+    share: str = ""
+
+    @property
+    def verdict(self) -> str:
+        def reached(bound: float) -> bool:
+            return self.value >= bound if self.higher else self.value <= bound
+
+        if self.least is None or self.aim is None:
+            return ""
+        return "aim" if reached(self.aim) else "ok" if reached(self.least) else "SHORT"
+
+    def __str__(self) -> str:
+        tail = f"p99 {self.p99:.3f}" if self.p99 is not None else ""
+        asked = f"{self.least:g} / {self.aim:g}" if self.verdict else ""
+        return f"{self.name:48}{self.value:9.3f} {self.unit:5}{tail:11}{asked:>12} {self.verdict:6}{self.share}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the device does at most, as measured: bytes a second of a copy, read and written; half-precision multiplications
+    and additions a second of a matrix product, 0 where that cannot be measured."""
+
+    bandwidth: float
+    macs: float
+
+    def of(self, milliseconds: float, moved: float = 0, macs: float = 0) -> str:
+        """The shares as words."""
+        parts = [f"{moved / self.bandwidth / milliseconds * 1e5:.0f} % of bandwidth"] if moved else []
+        if macs and self.macs:
+            parts.append(f"{macs / self.macs / milliseconds * 1e5:.0f} % of fp16 peak")
+        return ", ".join(parts)
+
+
+def durations(device: Device, work: Callable[[], None], runs: int | None = None) -> np.ndarray:
+    """Milliseconds of each run on the device, float [runs], _RUNS where nothing is said."""
+    runs = runs or _RUNS
+    if not isinstance(device, Cuda):  # a stand-in has no events
+        return np.array([_wall(work) for _ in range(runs)])
+    import cupy
+
+    for _ in range(_WARM):
+        work()
+    found: list[float] = []
+    while len(found) < runs:
+        pairs = [(cupy.cuda.Event(), cupy.cuda.Event()) for _ in range(_BURST)]
+        for begin, end in pairs:
+            begin.record(device.stream)
+            work()
+            end.record(device.stream)
+        device.stream.synchronize()
+        found += [cupy.cuda.get_elapsed_time(*pair) for pair in pairs]
+    return np.array(found[:runs])
+
+
+def _wall(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1e3
+
+
+def row(name: str, times: np.ndarray, share: str = "", least: float | None = None, aim: float | None = None) -> Row:
+    return Row(name, float(np.median(times)), "ms", float(np.percentile(times, 99)), least, aim, share=share)
+
+
+def limits_of(device: Cuda) -> Limits:
+    """The yardsticks, by CuPy."""
+    import cupy
+
+    with device.stream:
+        source, target = (cupy.zeros(_COPIED, cupy.uint8) for _ in range(2))
+        copy = np.median(durations(device, lambda: cupy.copyto(target, source), 20))
+        try:
+            one, other = (cupy.random.rand(_SIDE, _SIDE, dtype=cupy.float32).astype(cupy.float16) for _ in range(2))
+            product = np.median(durations(device, lambda: cupy.matmul(one, other), 20))
+        except Exception:  # without cuBLAS there is no product, and no share of it
+            return Limits(2 * _COPIED / copy * 1e3, 0)
+    return Limits(2 * _COPIED / copy * 1e3, _SIDE**3 / product * 1e3)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network that could paint: what runs it, with the weights of one style."""
+
+    name: str
+    engine: Engine
+    weights: Weights
+
+
+def candidates(painter: Painter, grid: tuple[int, int], say: Say) -> list[Candidate]:
+    """All that run here; for the others the reason is said."""
+    found = []
+    for name, make in (
+        ("tensorrt int8", partial(_tensorrt, "int8")),
+        ("tensorrt fp16", partial(_tensorrt, "fp16")),
+        ("cuda int8", _cuda),
+        ("torch-cuda fp16", _torch),
+    ):
+        try:
+            engine, weights = make(painter, grid)
+            engine.network(Cuda()).load(weights)
+            found.append(Candidate(name, engine, weights))
+        except Exception as error:  # of a library, in any way of its own
+            say(f"{name} does not run here: {' '.join(str(error).split())[:200]}")
+    return found
+
+
+def _tensorrt(precision: str, painter: Painter, grid: tuple[int, int]) -> tuple[Engine, Weights]:
+    from engine.stylizers.tensorrt import TensorRtEngine, describe_device
+    from models.shared import open_weights, to_open_onnx
+
+    weights = open_weights(painter, precision)
+    model = to_open_onnx(painter, grid, precision).SerializeToString()
+    return TensorRtEngine(model, precision, weights, describe_device()), weights
+
+
+def _cuda(painter: Painter, grid: tuple[int, int]) -> tuple[Engine, Weights]:
+    import cupy
+
+    from engine.stylizers.cuda import CudaEngine, weights_of
+
+    return CudaEngine(painter, grid, cupy.__version__, "GPU"), weights_of(painter)
+
+
+def _torch(painter: Painter, grid: tuple[int, int]) -> tuple[Engine, Weights]:
+    from engine.stylizers.torch_cuda import TorchEngine, weights_of
+
+    weights = weights_of(painter)
+    return TorchEngine(painter, weights), weights
+
+
+def chain_of(device: Device, size: tuple[int, int], candidate: Candidate) -> GpuChain:
+    """The engine's chain for NV12 frames."""
+    network = candidate.engine.network(device)
+    network.load(candidate.weights)
+    return GpuChain(device, *size, flow.flow_scale(*size), RULES, network.run, interleaved=True)
+
+
+def nv12(frame: Frame) -> list[np.ndarray]:
+    """Luma uint8 [H, W] and chroma, Cb and Cr by turns, [H / 2, W]."""
+    luma, cb, cr = frame.planes
+    return [luma, np.stack([cb, cr], -1).reshape(cb.shape[0], -1)]
+
+
+def network_rows(
+    device: Device, size: tuple[int, int], offered: list[Candidate], macs: int, limits: Limits
+) -> tuple[list[Row], Candidate]:
+    """The network alone, of every candidate, and the fastest of them."""
+    rows, best = [], (np.inf, offered[0])
+    grid = tile_grid(*size)
+    for candidate in offered:
+        network = candidate.engine.network(device)
+        network.load(candidate.weights)
+        tiles, painted = (device.zeros((*grid, CHANNELS), np.uint8) for _ in range(2))
+        times = durations(device, device.record(partial(network.run, tiles, painted)))
+        median = float(np.median(times))
+        rows.append(row(f"  network alone, {candidate.name}", times, limits.of(median, macs=macs)))
+        best = min(best, (median, candidate), key=lambda pair: pair[0])
+    return rows, best[1]
+
+
+def wet_bytes(size: tuple[int, int], scale: int, wet: int) -> int:
+    """What warp, confidence, blend and finish must read and write at least, `wet` bytes for a wet sample.
+
+    Luma: wet, fresh tile -> blended; blended, fresh tile -> blocks; blended -> wet, painted. Chroma, half as many samples:
+    wet, fresh tile, camera -> wet, painted. The motion's three numbers twice.
+    """
+    luma = (wet + 1 + wet) + (wet + 1) + (wet + wet + 1)
+    chroma = wet + 1 + 1 + wet + 1
+    pixels = size[0] * size[1]
+    return int(pixels * (luma + chroma / 2 + 2 * 3 * 4 / scale**2))
+
+
+def chain_rows(device: Device, size: tuple[int, int], candidate: Candidate, limits: Limits, aims: dict) -> Iterator[Row]:
+    """The whole chain and its parts at one size; `aims` by name (at least, aim)."""
+    chain = chain_of(device, size, candidate)
+    network = candidate.engine.network(device)
+    network.load(candidate.weights)
+
+    def frame() -> None:
+        chain.flow(0)
+        chain.pack()
+        network.run(chain.tiles, chain.fresh_tiles)
+        finish()
+
+    def finish() -> None:
+        chain.blend(0, True)
+        chain.restore()
+
+    views = [nv12(frame) for frame in SceneSource(f"scene:{size[0]}x{size[1]},0.1,20")]
+    out = [np.zeros_like(plane) for plane in views[0]]
+    for view in views:  # so that there is a motion to find
+        chain.submit(view, True, 0.9, False)
+        chain.collect(out)
+    name = f"{size[0]}x{size[1]}"
+    whole = durations(device, device.record(frame))
+    yield row(f"{name} whole chain, frame stays on the device", whole, "", *aims["chain"])
+    yield row(f"  the same, kernels launched one by one ({candidate.name})", durations(device, frame))
+    yield row("  flow, both ways", durations(device, device.record(lambda: chain.flow(0))), "", *aims.get("flow", ()))
+    times = durations(device, device.record(finish))
+    moved = wet_bytes(size, chain.scale, device.wet.itemsize)
+    yield row("  warp, confidence, blend, finish", times, limits.of(float(np.median(times)), moved))
+    share = moved / limits.bandwidth / float(np.median(times)) * 1e5
+    yield Row("    share of the bandwidth", share, "%", None, 60, 80, higher=True)
+    yield row("  pack", durations(device, device.record(chain.pack)))
+
+    def there_and_back() -> None:
+        chain.submit(views[0], True, 0.9, False)
+        chain.collect(out)
+
+    yield row("  whole chain from host to host, one at a time", np.array([_wall(there_and_back) for _ in range(_RUNS)]))
+
+
+def flow_error(device: Device, size: tuple[int, int], candidate: Candidate, fetched: Callable[[Any], np.ndarray]) -> Row:
+    """Mean end-point error on the code-made scene, over that of OpenCV's DIS (medium) on the same cells."""
+    source = SceneSource(f"scene:{size[0]}x{size[1]},0.4,30")
+    chain = chain_of(device, size, candidate)
+    ours, theirs = [], []
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    before: np.ndarray | None = None
+    for index, frame in enumerate(source):
+        luma, view = frame.planes[0], nv12(frame)
+        chain.submit(view, True, 0.9, False)
+        chain.collect([np.zeros_like(plane) for plane in view])
+        cells = chain.field.shape[2], chain.field.shape[1]
+        small = cv2.resize(luma, cells, interpolation=cv2.INTER_AREA)
+        if before is not None:
+            exact, visible = source.flow(index)
+            exact = cv2.resize(exact, cells, interpolation=cv2.INTER_AREA)
+            seen = cv2.resize(visible.astype(np.float32), cells, interpolation=cv2.INTER_AREA) == 1
+            found = search.calc(small, before, None)
+            for errors, motion in ((ours, fetched(chain.motion)[0]), (theirs, found)):
+                errors.append(float(np.linalg.norm(motion * chain.scale - exact, axis=2)[seen].mean()))
+        before = small
+    return Row(
+        "  flow's end-point error over OpenCV DIS medium's", float(np.mean(ours) / np.mean(theirs)), "x", None, 1.1, 1.0
+    )
+
+
+def streams_row(open_device: Callable[[], Device], candidate: Candidate, size: tuple[int, int] = HD) -> Row:
+    """How many streams of 30 frames a second one card holds, transfers included, one thread of Python feeding it."""
+    chains = [chain_of(open_device(), size, candidate) for _ in range(_STREAMS)]
+    view = nv12(next(iter(SceneSource(f"scene:{size[0]}x{size[1]},0.1,10"))))
+    out = [np.zeros_like(plane) for plane in view]
+
+    def round_of_all() -> None:
+        for chain in chains:
+            chain.submit(view, True, 0.9, False)
+        for chain in chains:
+            chain.collect(out)
+
+    round_of_all()
+    spent = _wall(lambda: [round_of_all() for _ in range(_FRAMES)])
+    return Row("1080p30 streams held at once", _STREAMS * _FRAMES / spent * 1e3 / 30, "", None, 60, 200, higher=True)
+
+
+def file_rows(folder: Path) -> Iterator[Row]:
+    """1080p H.264 to a null sink by the engine itself, and the decoder alone."""
+    from benchmarks.chain import clip, paint
+    from engine.sources import open_source
+
+    path = clip(folder, HD, 8)
+    source = open_source(str(path))
+    start = time.perf_counter()
+    count = sum(1 for _ in source)
+    yield Row("1080p H.264, decoder alone", count / (time.perf_counter() - start), "fps", higher=True)
+    source.close()
+    report = paint(str(path), "null", HD)
+    backend = f"{report.facts.backend} {report.facts.precision}" if report.facts else ""
+    yield Row(f"1080p H.264 file to null sink, {backend}", report.rate, "fps", higher=True)
+
+
+def measure(say: Say, folder: Path) -> tuple[dict, list[Row]]:
+    """Everything, on this machine's first GPU: what it is, and the rows, each said when it is known."""
+    from engine.stylizers.tensorrt import describe_device
+
+    device = Cuda()
+    limits = limits_of(device)
+    library = Library()
+    painter = library.painter(library.conditioning(Controls().style))
+    rows: list[Row] = []
+
+    def add(found: Row) -> None:
+        rows.append(found)
+        say(str(found))
+
+    say(f"a copy moves {limits.bandwidth / 1e12:.2f} TB/s, an fp16 product does {2 * limits.macs / 1e12:.0f} TFLOP/s")
+    best = None
+    for size, aims in ((HD, {"chain": (4, 1.5), "flow": (1, 0.4)}), (UHD, {"chain": (12, 5)})):
+        offered = candidates(painter, tile_grid(*size), say)
+        if not offered:
+            raise SystemExit("benchmarks.gpu: no network runs on this GPU (pip install 'allaprima[cuda]' or '[tensorrt]')")
+        found, best = network_rows(device, size, offered, library.macs(*size), limits)
+        for each in found:
+            add(each)
+        times = {each.name.rsplit(" ", 1)[1]: each.value for each in found if "tensorrt" in each.name}
+        if len(times) == 2:
+            add(Row("  INT8 against FP16, TensorRT", times["fp16"] / times["int8"], "x", None, 1, 1.6, higher=True))
+        for each in chain_rows(device, size, best, limits, aims):
+            add(each)
+        if size == HD:
+            add(flow_error(device, size, best, lambda array: array.get()))
+            add(streams_row(Cuda, best))
+    for each in file_rows(folder):
+        add(each)
+    facts = describe_device() | {"bandwidth": limits.bandwidth, "macs": limits.macs, "network": best.name if best else ""}
+    return facts, rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Measure the chain on an NVIDIA GPU.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    options = parser.parse_args(arguments)
+    if not present():
+        print("benchmarks.gpu: there is no NVIDIA GPU here, or no driver for it; nothing was measured", file=sys.stderr)
+        return 1
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        facts, rows = measure(lambda line: print(line, flush=True), Path(folder))
+    if options.json:
+        entries = [asdict(each) | {"reached": each.verdict} for each in rows]
+        options.json.write_text(json.dumps({"device": facts, "rows": entries}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Convolutions on tensor cores give the codes that their definition gives, to the last one.
+
+The kernels run on the CPU here (`cuda_on_cpu`), and on a GPU where there is one.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from cuda_on_cpu import CpuDevice, open_device
+
+from engine.stylizers.cuda import CudaEngine, weights_of
+from kernels import convolution
+from kernels.convolution import Step
+from kernels.layout import tile_grid
+from models.colour import Encoding
+from models.export import fold_colour, to_onnx
+from models.library import Library
+
+
+@pytest.fixture(scope="module", params=["cpu", "gpu"])
+def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return open_device(request.param, tmp_path_factory)
+
+
+def on(device: Any, array: np.ndarray) -> Any:
+    room = device.zeros(array.shape, array.dtype)
+    device.send(np.ascontiguousarray(array), room)
+    return room
+
+
+def back(device: Any, array: Any) -> np.ndarray:
+    return array if isinstance(device, CpuDevice) else array.get()
+
+
+@pytest.mark.parametrize(
+    ("size", "inputs", "outputs", "more"),
+    [
+        ((19, 21), 32, 32, {}),  # a part of a block at the right and below
+        ((16, 16), 24, 32, {"outside": 128}),  # the picture: grey around it, three quarters of a chunk
+        ((5, 3), 96, 24, {}),  # the last layer, of a picture smaller than a block
+        ((18, 34), 32, 96, {"halving": True}),
+        ((9, 10), 96, 32, {"doubled": True, "skip": "x", "skip_scale": 0.7}),
+        ((8, 17), 160, 160, {"skip": "x", "skip_scale": 1.3}),
+    ],
+)
+def test_every_code_is_that_of_the_definition(device, size, inputs, outputs, more):
+    random = np.random.default_rng(1)
+    step = Step("layer", "x", outputs, **more)
+    codes = random.integers(0, 256, (*size, inputs), np.uint8)
+    kernel = random.integers(-127, 128, (outputs, inputs, 3, 3), np.int8)
+    scale = random.uniform(-1, 1, outputs).astype(np.float32) * np.float32(120 / (127 * 128 * np.sqrt(9 * inputs)))
+    bias = random.uniform(-20, 200, outputs).astype(np.float32)
+    out = [(side << step.doubled) + step.halving >> step.halving for side in size]
+    skip = random.integers(0, 100, (*out, outputs), np.uint8) if step.skip else None
+    expected = convolution.convolve(codes, kernel, scale, bias, step, skip)
+
+    # what is taken from every sum because codes begin at `outside` is constant, so it belongs to the bias
+    shifted = bias - scale * (step.outside * kernel.astype(np.int64).sum((1, 2, 3)))
+    weights = convolution.arranged(kernel), *map(convolution.padded_to_group, (scale, shifted))
+    painted = device.zeros((*out, outputs), np.uint8)
+    added = None if skip is None else on(device, skip)
+    convolution.launch(device, step, on(device, codes), tuple(on(device, w) for w in weights), added, painted)
+    device.mark()()
+    difference = np.abs(back(device, painted).astype(int) - expected)
+    assert difference.max() <= 1  # where float32 rounds a half the other way
+    assert (difference > 0).mean() < 1e-3
+    assert ((expected > 0) & (expected < 255)).mean() > 0.2  # it was not all clipped
+
+
+def test_the_network_paints_the_codes_of_the_shipped_one(device):
+    """But where float32 rounds a half the other way; frame after frame in the style loaded last."""
+    ort = pytest.importorskip("onnxruntime")
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # to the letter; it rounds twice otherwise
+    library, grid = Library(), tile_grid(64, 40)
+    random = np.random.default_rng(0).integers(60, 200, (-(-grid[0] // 4), -(-grid[1] // 4), 24), np.uint8)
+    tiles = random.repeat(4, 0).repeat(4, 1)[: grid[0], : grid[1]].copy()
+    network = None
+    for style in ("starry-night", "great-wave"):
+        painter = fold_colour(library.painter(library.conditioning(style)), Encoding((0.299, 0.114), False))
+        network = network or CudaEngine(painter, grid, "test", "test").network(device)
+        painted = device.zeros(tiles.shape, np.uint8)
+        network.load(weights_of(painter))
+        network.run(on(device, tiles), painted)
+        device.mark()()
+        session = ort.InferenceSession(to_onnx(painter).SerializeToString(), options, providers=["CPUExecutionProvider"])
+        expected = session.run(None, {"tiles": tiles[None]})[0][0]
+        difference = np.abs(back(device, painted).astype(int) - expected)
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 1e-3
