@@ -156,7 +156,8 @@ def candidates(painter: Painter, grid: tuple[int, int], say: Say) -> list[Candid
 
 
 def _tensorrt(precision: str, painter: Painter, grid: tuple[int, int]) -> tuple[Engine, Weights]:
-    from engine.stylizers.tensorrt import TensorRtEngine, describe_device
+    from engine.stylizers.measured import describe_device
+    from engine.stylizers.tensorrt import TensorRtEngine
     from models.shared import open_weights, to_open_onnx
 
     weights = open_weights(painter, precision)
@@ -322,7 +323,7 @@ def file_rows(folder: Path) -> Iterator[Row]:
 
 def measure(say: Say, folder: Path) -> tuple[dict, list[Row]]:
     """Everything, on this machine's first GPU: what it is, and the rows, each said when it is known."""
-    from engine.stylizers.tensorrt import describe_device
+    from engine.stylizers.measured import describe_device
 
     device = Cuda()
     limits = limits_of(device)

@@ -64,7 +64,7 @@ class DeviceChain:
         network.load(painting.weights)
         self._chain = GpuChain(self._device, width, height, flow.flow_scale(width, height), RULES, network.run)
         self._first = True  # the next frame ends no scene
-        stylizer.warm_up = self._prepare
+        stylizer.prepare_with(self._prepare)
         for note in self._device.notes:
             report.note(note)
 

@@ -70,8 +70,11 @@ class Pace:
     before: tuple[str, float] | None = None  # the network it was changed from, and its milliseconds
 
 
-def follow(pace: Pace, load: Load, painting: str, free: bool, least: int = 1) -> Pace:
-    """The pace for the next frame, after one under `load` by the network `painting`.
+def follow(pace: Pace, load: Load, painting: str, fresh: bool, free: bool, least: int = 1) -> Pace:
+    """The pace for the next frame, after one under `load` by the network `painting`, which was `fresh` or carried.
+
+    The cadence changes by one at a time, and only after a fresh frame: one that took long for once must not make a dozen
+    carried ones.
 
     A network that cannot keep up gives way to the next cheaper one, and only the cheapest rests for whole frames; one that
     leaves time to spare gives way to the next dearer one, if that fits too, by a margin, so that the two do not swing. The
@@ -81,7 +84,10 @@ def follow(pace: Pace, load: Load, painting: str, free: bool, least: int = 1) ->
         pace = Pace(painting, pace.cadence, pace.dearness)
     if painting != pace.network:
         return pace  # it is still being made
-    every = max(cadence(load.interval, load.network, load.beside + load.rest, pace.cadence), least)
+    every = pace.cadence
+    if fresh:
+        asked = cadence(load.interval, load.network, load.beside + load.rest, every)
+        every = max(min(max(asked, every - 1), every + 1), least)
     late = pace.late + 1 if every > least else 0
     pace = replace(pace, cadence=every, frames=pace.frames + 1, late=late)
     if pace.frames < SETTLED:

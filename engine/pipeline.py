@@ -217,7 +217,7 @@ class Pipeline:
                 for writer in writers:
                     writer.give(item)
                 continue
-            controls = self._followed()
+            controls, fresh = self._followed(), False
             if self.stylizer.plain:
                 chain.let_through(item)
             else:
@@ -226,8 +226,8 @@ class Pipeline:
                 chain.begin(item, fresh, controls)
             if live or chain.full:
                 self._deliver(chain, writers)
-            if live and reader.arrivals.count:
-                self._keep_pace(reader.arrivals.recent, controls.network == AUTO)
+            if live and reader.arrivals.count and not self.stylizer.plain:
+                self._keep_pace(reader.arrivals.recent, fresh, controls.network == AUTO)
         while chain.waiting:
             self._deliver(chain, writers)
 
@@ -240,14 +240,14 @@ class Pipeline:
             return controls
         return replace(controls, consistency=min(controls.consistency, pacing.YIELDING))
 
-    def _keep_pace(self, interval: float, free: bool) -> None:
+    def _keep_pace(self, interval: float, fresh: bool, free: bool) -> None:
         pack, flow, network, temporal = (self.report.stages[n].recent for n in ("pack", "flow", "network", "temporal"))
         facts = self.stylizer.facts
         if facts is not None:
             load = pacing.Load(interval, network, flow, pack + temporal)
             if not self.pace.dearness:
                 self.pace = replace(self.pace, dearness=facts.networks)
-            self.pace = pacing.follow(self.pace, load, facts.network, free, self.cadence)
+            self.pace = pacing.follow(self.pace, load, facts.network, fresh, free, self.cadence)
             self.report.pacing = pacing.explain(self.pace, load)
 
     def _deliver(self, chain: AnyChain, writers: list[_Writer]) -> None:

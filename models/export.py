@@ -5,7 +5,7 @@ follow a ReLU), one step per tensor; biases float. The picture goes in and out a
 uint8 [1, h, w, 24] (`models.tiles`), h and w even, so that no layout or type is ever converted outside of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -26,10 +26,14 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Painter:
-    """The network for one style: its layers by name, and for each activation by name the value that code 255 stands for."""
+    """The network for one style: its layers by name, and for each activation by name the value that code 255 stands for.
+
+    `lasting` is one that will be asked for again, so that what takes long to make of it is worth keeping.
+    """
 
     layers: dict[str, Layer]
     ranges: dict[str, float]
+    lasting: bool = False
 
     @property
     def blocks(self) -> int:
@@ -50,7 +54,7 @@ def fold_colour(painter: Painter, encoding: Encoding) -> Painter:
         np.einsum("po,oikl->pikl", inverse, leave.weight).astype(np.float32),
         (inverse @ (leave.bias - offset)).astype(np.float32),
     )
-    return Painter(folded, painter.ranges)
+    return replace(painter, layers=folded)
 
 
 def quantise(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

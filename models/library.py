@@ -224,7 +224,7 @@ class Library:
             raise LibraryError(f"{self._path} holds no {error}; reinstall allaprima") from error
 
     def painter(self, conditioning: np.ndarray) -> Painter:
-        """The network for one vector float32 [D]: plain convolutions. Raises LibraryError."""
+        """The network for one vector float32 [D]: plain convolutions; lasting for a shipped style's. Raises LibraryError."""
         expected = len(self._tensor("identity"))
         if len(conditioning) != expected:
             raise LibraryError(f"a style of {len(conditioning)} numbers does not fit {self._path}, which takes {expected}")
@@ -235,8 +235,9 @@ class Library:
             start += 2 * len(codes)
             scale = (self._tensor(f"{name}.step") * gain).astype(np.float32)
             layers[name] = Layer(codes * scale[:, None, None, None], bias.astype(np.float32))
-        reach = self._tensor("reach")
-        return Painter(layers, dict(zip([name for name in layers if name != "leave"], map(float, reach), strict=True)))
+        reach = map(float, self._tensor("reach"))
+        lasting = bool((self._tensor("styles") == conditioning).all(1).any())
+        return Painter(layers, dict(zip([name for name in layers if name != "leave"], reach, strict=True)), lasting)
 
     @cached_property
     def _layers(self) -> list[str]:

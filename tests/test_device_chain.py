@@ -19,6 +19,8 @@ from engine.frame import Frame
 from engine.pipeline import Pipeline
 from engine.report import Facts, Report
 from engine.sources.scene import SceneSource
+from engine.studio.guard import Guard
+from engine.stylizers import Painting
 from engine.stylizers.deferred import Deferred
 from engine.stylizers.morphing import Made, MorphingStylizer, Wish
 from engine.stylizers.on_device import Arena, DeviceStylizer
@@ -128,6 +130,30 @@ def test_a_clip_is_painted_as_on_the_cpu(device):
         assert (report.carried, report.cuts) == (2, 1)
 
 
+@pytest.mark.parametrize(("kind", "size", "count"), [("cpu", (64, 48), 4), ("gpu", (640, 360), 30)])
+def test_a_clip_is_painted_by_our_own_network_as_on_the_cpu(kind, size, count, tmp_path_factory):
+    """The whole way, twice: kernels and network on the device, and the engine on the CPU."""
+    pytest.importorskip("onnxruntime")
+    from engine.stylizers.cuda import CudaEngine, weights_of
+    from engine.stylizers.onnxruntime import OnnxRuntimeStylizer
+
+    device, library, grid = open_device(kind, tmp_path_factory), Library(), tile_grid(*size)
+    vector = library.conditioning("great-wave")
+    painter = library.painter(vector)
+    engine = CudaEngine(painter, grid, "test", "test")
+    stylizers = (
+        DeviceStylizer(engine, weights_of(painter), grid, DEPTH, lambda: device),
+        OnnxRuntimeStylizer(painter, grid, DEPTH),
+    )
+    frames, found = scene(*size, count), []
+    for stylizer in stylizers:
+        facts = Facts("test", "test", "test", "test", *size, "great-wave", 1.0, DEPTH)
+        morphing = MorphingStylizer(stylizer, vector, facts, lambda wish: vector, lambda *what: stylizer)  # noqa: B023
+        found.append(painted(chain_for(*size, morphing, Report()), frames))
+        assert facts.fallbacks == []
+    assert max(difference(*pair) for pair in zip(*found, strict=True)) < 1
+
+
 def test_a_frame_that_is_let_through_keeps_its_place_and_ends_the_scene(device):
     frames, report = scene(count=4), Report()
     chain = chain_for(160, 96, stylizer_of(device, (160, 96), Tint()), report)
@@ -165,7 +191,7 @@ def test_another_network_is_taken_over_between_two_frames_and_none_is_lost(devic
     frames = [frame_of(texture(64, 48, seed=1), index) for index in range(3)]
     chain.begin(frames[0], True, Controls())
     other = DeviceStylizer(second, {"shade": np.array([0], np.uint8)}, tile_grid(64, 48), DEPTH, lambda: device)
-    stylizer.warm_up(other)  # as the thread does that made it
+    stylizer._warm_up(other)  # as the thread does that made it
     stylizer._painting = other
     chain.begin(frames[1], True, Controls())
     one, two = chain.finish(), chain.finish()
@@ -304,6 +330,22 @@ def test_pytorch_paints_what_the_shipped_network_paints(device):
         session = ort.InferenceSession(to_onnx(painter).SerializeToString(), providers=["CPUExecutionProvider"])
         expected = session.run(None, {"tiles": tiles[None]})[0][0]
         assert 10 * np.log10(255**2 / np.square(painted.astype(float) - expected).mean()) > 45
+
+
+def test_the_studio_paints_on_the_device_and_falls_back_as_well(device):
+    engine = Tint()
+    stylizer = stylizer_of(device, (64, 48), engine)
+    guard = Guard(lambda: pytest.fail("nothing is to be mended"), tile_grid(64, 48), Painting(stylizer, stylizer.facts))
+    chain = chain_for(64, 48, guard, Report())  # type: ignore[arg-type]
+    frame = frame_of(texture(64, 48))
+    before = chain_painted(chain, frame)
+    engine.breaks = True
+    after = chain_painted(chain, frame)
+    guard.close()
+    assert difference(before, after) < 1
+    assert guard.facts is not None
+    assert guard.facts.fallbacks == ["gpu broke (an illegal memory access was encountered)"]
+    assert guard.failing is None
 
 
 def chain_painted(chain: Any, frame: Frame) -> Frame:

@@ -9,8 +9,9 @@ import pytest
 from scenes import texture
 
 from engine.errors import StylizerError, UsageError
-from engine.stylizers import BACKENDS, fitting, open_stylizer
+from engine.stylizers import BACKENDS, fitting, installed, open_stylizer, openvino
 from kernels import cpu, reference
+from kernels.layout import tile_grid
 from models.colour import Encoding, tile_transform
 from models.export import fold_colour, to_onnx
 from models.library import Library, shipped
@@ -53,7 +54,7 @@ def test_every_style_exports_to_a_valid_model(name):
     assert all(c.data_type == onnx.TensorProto.INT8 for c in weights)
 
 
-@pytest.mark.parametrize("backend", [name for name in fitting() if name != "torch"])
+@pytest.mark.parametrize("backend", [name for name in fitting() if name != "torch" and installed(name)])
 def test_eight_bits_paint_what_floats_paint(backend):
     pytest.importorskip("torch")
     assert psnr(painted(backend, picture()), painted("torch", picture())) > 35
@@ -141,3 +142,45 @@ def test_damaged_weights_are_one_clear_error(tmp_path, damage):
     style = "one-more" if damage == "other" else "starry-night"
     with pytest.raises(StylizerError, match="reinstall"):
         open_stylizer(style, SIZE, Encoding(), library=Library(tmp_path))
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """The folder of compiled networks, empty."""
+    monkeypatch.setattr(openvino, "kept_folder", lambda: tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def painted_once(painter) -> np.ndarray:
+    stylizer = openvino.OpenVinoStylizer(painter, tile_grid(*SIZE), 1)
+    stylizer.input()[:] = np.random.default_rng(3).integers(0, 256, stylizer.input().shape)
+    stylizer.submit()
+    return stylizer.collect().copy()
+
+
+def test_a_named_style_is_compiled_once_and_paints_the_same_when_it_is_loaded(kept, monkeypatch):
+    library = Library(shipped())
+    painter = library.painter(library.conditioning("great-wave"))
+    first = painted_once(painter)
+    monkeypatch.setattr(openvino.ov.Core, "compile_model", lambda *_: pytest.fail("it is compiled again"))
+    np.testing.assert_array_equal(painted_once(painter), first)
+
+
+def test_a_damaged_compiled_network_is_made_again(kept):
+    library = Library(shipped())
+    painter = library.painter(library.conditioning("great-wave"))
+    first = painted_once(painter)
+    (path,) = kept.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    np.testing.assert_array_equal(painted_once(painter), first)
+    assert len(path.read_bytes()) == len(whole)
+
+
+def test_mixtures_are_not_kept_and_of_named_styles_the_newest_are(kept, monkeypatch):
+    monkeypatch.setattr(openvino, "MOST_KEPT", 2)
+    library = Library(shipped())
+    for look in ("great-wave:0.5,scream:0.5", "great-wave", "scream", "udnie"):
+        painted_once(library.painter(library.conditioning(look)))
+    assert len(list(kept.iterdir())) == 2
+    assert not library.painter(library.conditioning("great-wave", 0.5)).lasting

@@ -12,7 +12,7 @@ def run(pace: Pace, frames: int, free: bool = True, interval: float = 33.3, **mi
     """The pace after so many frames under networks that take so long."""
     for _ in range(frames):
         load = Load(interval, milliseconds[pace.network] - 1, beside=1, rest=5)
-        pace = follow(pace, load, pace.network, free)
+        pace = follow(pace, load, pace.network, fresh=True, free=free)
     return pace
 
 
@@ -51,13 +51,22 @@ def test_only_the_cheapest_network_rests_for_whole_frames_for_long():
 
 def test_a_network_that_was_asked_for_is_left_alone():
     assert run(Pace("fast", dearness=DEARNESS), 500, free=False, fast=1, fine=4).network == "fast"
-    pace = follow(Pace("fast", dearness=DEARNESS), Load(33.3, 100, 3, 5), "fine", free=False)
-    assert (pace.network, pace.cadence) == ("fine", 5)
+    pace = follow(Pace("fast", dearness=DEARNESS), Load(33.3, 100, 3, 5), "fine", fresh=True, free=False)
+    assert (pace.network, pace.cadence) == ("fine", 2)
+
+
+def test_the_cadence_changes_by_one_at_a_time_and_only_after_a_fresh_frame():
+    slow, quick = Load(33.3, 100, 3, 5), Load(33.3, 1, 3, 5)
+    pace, found = Pace("fast"), []
+    for load, fresh in [(slow, True), (slow, False), (slow, True), (slow, True), (quick, False), (quick, True), (quick, True)]:
+        pace = follow(pace, load, "fast", fresh, free=True)
+        found.append(pace.cadence)
+    assert found == [2, 2, 3, 4, 4, 3, 2]
 
 
 def test_while_a_network_is_being_made_nothing_is_decided():
     pace = Pace("fine", dearness=DEARNESS, before=("fast", 4.0))
-    assert follow(pace, Load(33.3, 100, 3, 5), "fast", free=True) == pace
+    assert follow(pace, Load(33.3, 100, 3, 5), "fast", fresh=True, free=True) == pace
 
 
 def test_people_are_told_what_was_chosen_and_what_the_other_would_have_taken():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from engine.report import Facts
-from engine.stylizers import Painting
+from engine.stylizers import Painting, Stylizer
 from engine.stylizers.morphing import Wish
 from kernels.layout import CHANNELS
 
@@ -59,6 +59,23 @@ class Guard:
             self._painting, self.facts, self.failing = ready, ready.facts, None
         if self._painting is not None:
             self._painting.stylizer.wish(wish)
+
+    @property
+    def painting(self) -> Stylizer | None:
+        """What paints now, for a chain that runs it on its own device: see `MorphingStylizer`."""
+        return self._painting.stylizer.painting if self._painting is not None else None
+
+    def count(self) -> None:
+        if self._painting is not None:
+            self._painting.stylizer.count()
+
+    def fall_back(self, reason: str) -> None:
+        if self._painting is not None:
+            self._painting.stylizer.fall_back(reason)
+
+    def prepare_with(self, warm_up: Callable[[Stylizer], None]) -> None:
+        if self._painting is not None:
+            self._painting.stylizer.prepare_with(warm_up)
 
     @property
     def settled(self) -> bool:

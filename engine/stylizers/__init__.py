@@ -123,9 +123,11 @@ def open_stylizer(
     first = partial(_first_that_runs, library, encoding, grid, depth)
     backends = [backend]
     if backend == "auto":
-        backends = _fastest_first(
-            fitting(), lambda name: _make(_kind(name), library, encoding, grid, 1, vector, library.network), grid
-        )
+
+        def make(name: str) -> Any:
+            return _make(_kind(name), library, encoding, grid, 1, vector, library.network)
+
+        backends = _fastest_first(fitting(), make, library.network, grid)
     made = first(backends, vector, library.network)
     stylizer = made.stylizer
     what = (stylizer.version, stylizer.device, stylizer.precision)
@@ -146,8 +148,8 @@ def fitting() -> list[str]:
     return [name for name in BACKENDS if name not in ON_GPU or gpu.present()]
 
 
-def _fastest_first(backends: list[str], make: Callable[[str], Any], grid: tuple[int, int]) -> list[str]:
-    """`backends`, but those on a GPU in the order of what they take there, as measured when it was first used.
+def _fastest_first(backends: list[str], make: Callable[[str], Any], network: str, grid: tuple[int, int]) -> list[str]:
+    """`backends`, but those on a GPU in the order of what `network` takes there, as measured when it was first used.
 
     Where none of them runs they stay, since asking each says why it does not.
     """
@@ -159,12 +161,13 @@ def _fastest_first(backends: list[str], make: Callable[[str], Any], grid: tuple[
     def measure(name: str) -> float:
         stylizer = make(name)
         device = stylizer.open_device()
-        network = stylizer.engine.network(device)
-        network.load(stylizer.weights)
-        return measured.milliseconds(network, device, grid)
+        ready = stylizer.engine.network(device)
+        ready.load(stylizer.weights)
+        return measured.milliseconds(ready, device, grid)
 
     with contextlib.suppress(Exception):  # no CuPy, no driver that it knows, or nothing that runs
-        key = measured.cache_key(measured.describe_device(), str(grid), *map(installed, on_gpu))
+        versions = map(installed, ("allaprima", *on_gpu))
+        key = measured.cache_key(measured.describe_device(), network, str(grid), *versions)
         order = measured.fastest(measured.cache_folder() / f"{key}.json", on_gpu, measure)
         return [*order, *(name for name in backends if name not in ON_GPU)]
     return backends

@@ -1,10 +1,13 @@
 """A stylizer whose style changes while it paints.
 
-A style is one vector, and all vectors between two of them are styles as well. Networks on the straight line from what is
-painted to what is wished are made one after the other by a thread of their own, warmed up, and taken over between two
-frames; until then the old network paints on. Between two networks of different size there is no such line, only a step.
+A style is one vector, and all vectors between two of them are styles as well. Where a network for a vector is made in no
+time (on a GPU it is weights to load), those on the straight line from what is painted to what is wished are made one after
+the other; where it takes longer (on a CPU it is compiled), or the wish is for a network of another size, there is one step,
+which the blending of frames softens. Networks are made by a thread of their own, warmed up, and taken over between two
+frames; until then the old one paints on.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -20,8 +23,8 @@ from engine.report import Facts
 if TYPE_CHECKING:
     from engine.stylizers import Stylizer
 
-MORPH = 0.6  # seconds from one style to another
-STEP = 0.12  # seconds between two networks, at least
+MORPH = 0.3  # seconds from one style to another
+STEP = 0.03  # seconds between two networks; where making one takes longer, there is one step
 SETTLING = 4  # frames under a new network, after which nothing is left of paint of the one before
 
 
@@ -50,10 +53,12 @@ class Made:
 def next_vector(start: np.ndarray, goal: np.ndarray, elapsed: float, making: float) -> tuple[np.ndarray, float]:
     """The vector float32 [D] that is to be painted next on the way from `start` to `goal`, and when.
 
-    `elapsed` seconds of MORPH are gone, and `making` a network takes so many: the slower, the fewer stand on the way. The
-    time is in seconds since the way was begun; at MORPH the vector is `goal` itself.
+    `elapsed` seconds of MORPH are gone, and `making` a network takes so many. The time is in seconds since the way was
+    begun; the last vector is `goal` itself.
     """
-    due = min(elapsed + max(making, STEP), MORPH)
+    if making > STEP:
+        return goal, elapsed
+    due = min(elapsed + STEP, MORPH)
     return (goal if due == MORPH else start + np.float32(due / MORPH) * (goal - start)), due
 
 
@@ -82,7 +87,7 @@ class MorphingStylizer:
         self._under_new = SETTLING  # frames submitted since the newest network was taken over
         self._at_nought = facts.strength == 0
         self._conditioning, self._make, self._instead = conditioning, make, instead
-        self.warm_up: Callable[[Stylizer], None] = _warm_up  # of a new network; a chain may know better
+        self._warm_up: Callable[[Stylizer], None] = _warm_up
         # between the painter and the thread, under the lock of `_changed`
         self._changed = threading.Condition()
         self._wish = Wish(facts.style, facts.strength, facts.network)
@@ -92,7 +97,7 @@ class MorphingStylizer:
         self._closed = False
         # of the thread alone
         self._vector, self._network = vector, facts.network  # of the newest network
-        self._making = 0.0  # seconds that it took
+        self._making = MORPH  # seconds that it took; of the first it is not known
 
     def input(self) -> np.ndarray:
         return self._painting.input()
@@ -113,6 +118,10 @@ class MorphingStylizer:
     def count(self) -> None:
         self._under_new += 1
 
+    def prepare_with(self, warm_up: Callable[["Stylizer"], None]) -> None:
+        """Do this with a new network before it paints, in the thread that made it; else it paints a frame for nobody."""
+        self._warm_up = warm_up
+
     def fall_back(self, reason: str) -> None:
         """From now on paint on another backend, because of `reason`; what this one had begun is lost.
 
@@ -123,7 +132,7 @@ class MorphingStylizer:
         with self._changed:
             made = self._instead(self._vector, self._network)
             self._painting, self._make, self._ready = made.stylizer, made.make, None
-            self._instead, self.warm_up = None, _warm_up
+            self._instead, self._warm_up = None, _warm_up
             self._in_flight.clear()
             facts, painting = self.facts, made.stylizer
             facts.fallbacks += [f"{facts.backend} broke ({reason})", *made.refused]
@@ -200,28 +209,27 @@ class MorphingStylizer:
     def _go(self, wish: Wish) -> bool:
         """Walk to what is wished, while it is; returns whether all the way."""
         goal = self._conditioning(wish)
-        start, began, due = self._vector, time.perf_counter(), 0.0
-        if wish.network != self._network:
-            began -= MORPH  # there is no way to walk: it arrives with the first step
-        elif np.array_equal(start, goal):
+        start, began, arrived = self._vector, time.perf_counter(), False
+        another = wish.network != self._network  # to which there is no way but a step
+        if not another and np.array_equal(start, goal):
             with self._changed:
                 self._reached = wish
             return True
-        while due < MORPH and not self._outdated(wish):
+        while not arrived and not self._outdated(wish):
             begun = time.perf_counter()
-            vector, due = next_vector(start, goal, begun - began, self._making)
+            vector, due = next_vector(start, goal, begun - began, math.inf if another else self._making)
             make = self._make
             network = make(vector, wish.network)
-            self.warm_up(network)
+            self._warm_up(network)
             self._making = time.perf_counter() - begun
             with self._changed:
                 self._changed.wait_for(lambda: self._outdated(wish), began + due - time.perf_counter())
                 if make is not self._make:  # its backend broke meanwhile
-                    due = 0.0
                     continue
                 self._ready, self._vector, self._network = network, vector, wish.network
-                self._reached = wish if due == MORPH else None
-        return due == MORPH
+                arrived = vector is goal
+                self._reached = wish if arrived else None
+        return arrived
 
     def _outdated(self, wish: Wish) -> bool:
         return self._closed or self._wish != wish

@@ -1,7 +1,8 @@
 """The CUDA sources, what they are compiled with, and what their kernels take.
 
-The meaning of each kernel is in `kernels.reference` or `kernels.dis`; the sources only say how it is made fast. Planes lie
-in memory with a pitch, a multiple of PITCH samples, and need no border: kernels repeat the edge by clamping.
+The meaning of each kernel is in `kernels.reference`, `kernels.dis` or `kernels.convolution`; the sources only say how it is
+made fast. Planes lie in memory with a pitch, a multiple of PITCH samples, and need no border: kernels repeat the edge by
+clamping.
 """
 
 import re

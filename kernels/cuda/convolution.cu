@@ -80,22 +80,25 @@ __device__ inline void convolve_bytes(
     __syncthreads();
 #pragma unroll
     for (int part = 0; part < PARTS; ++part) {
-        const int channel = part * 8 + quarter * 2, at = group * GROUP + channel;
+        const int channel = part * 8 + quarter * 2, at = group * GROUP + channel;  // and the one after it
+        const float factors[2] = {scale[at], scale[at + 1]}, shifts[2] = {bias[at], bias[at + 1]};
 #pragma unroll
-        for (int odd = 0; odd < 2; ++odd) {
-            const float factor = scale[at + odd], shift = bias[at + odd];
+        for (int tile = 0; tile < TILES; ++tile)
 #pragma unroll
-            for (int tile = 0; tile < TILES; ++tile)
+            for (int half = 0; half < 2; ++half) {
+                const int row = warp * TILES + tile, column = row_of + 8 * half;
+                const int y = top + row, x = left + column;
+                unsigned added = 0, codes = 0;
+                if (skip_scale != 0 && y < out_rows && x < out_columns && at < outputs)
+                    added = *reinterpret_cast<const unsigned short*>(skip + (size_t(y) * out_columns + x) * outputs + at);
 #pragma unroll
-                for (int half = 0; half < 2; ++half) {
-                    const int row = warp * TILES + tile, column = row_of + 8 * half;
-                    const int y = top + row, x = left + column;
-                    float value = sum[tile][part][2 * half + odd] * factor + shift;
-                    if (skip_scale != 0 && y < out_rows && x < out_columns)
-                        value += skip[(size_t(y) * out_columns + x) * outputs + at + odd] * skip_scale;
-                    pixels[(row * ACROSS + column) * GROUP + channel + odd] = __float2int_rn(clamp(value, 255.0f));
+                for (int odd = 0; odd < 2; ++odd) {
+                    const float value = sum[tile][part][2 * half + odd] * factors[odd] + shifts[odd];
+                    const int code = __float2int_rn(clamp(value + (added >> 8 * odd & 255) * skip_scale, 255.0f));
+                    codes |= unsigned(code) << 8 * odd;
                 }
-        }
+                *reinterpret_cast<unsigned short*>(pixels + (row * ACROSS + column) * GROUP + channel) = codes;
+            }
     }
     __syncthreads();
     for (int unit = thread; unit < ACROSS * DOWN * 4; unit += WARPS * 32) {
