@@ -85,15 +85,15 @@ def watch(server: Server, browser: Browser, seconds: float) -> tuple[float, floa
     pids = {"server": server.process.pid, "browser": browser.driver.service.process.pid}
     begin, before, sent = browser.now, server.status(), browser.statistics()
     work, all_work, since = {name: busy(pid) for name, pid in pids.items()}, all_busy(), time.monotonic()
-    cadences: dict[int, int] = {}
+    cadences: list[float] = []
     while (took := time.monotonic() - since) < seconds:
         time.sleep(min(1.0, seconds - took))
         cadence = server.status()["cadence"]
-        cadences[cadence] = cadences.get(cadence, 0) + 1
+        cadences.append(cadence)
     cores = {name: (busy(pid) - work[name]) / took for name, pid in pids.items()}
     cores["others"] = (all_busy() - all_work) / took - sum(cores.values())
     now, after, end = browser.statistics(), server.status(), browser.now
-    facts: dict[str, Any] = {"cores": cores, "seconds_by_cadence": cadences}
+    facts: dict[str, Any] = {"cores": cores, "cadence": float(np.median(cadences))}
     facts |= {key: after[key] - before[key] for key in ("dropped", "carried")}
     facts |= {key: after[key] for key in ("fps", "latency_ms", "backend", "network", "failing")}
     facts["webrtc"] = of_webrtc(sent, now, took)

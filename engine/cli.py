@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     painting = _Command(add_help=False)
     add_controls(painting)
     painting.add_argument("--size", metavar="WxH", help="scale the input, such as 1280x720")
-    painting.add_argument("--backend", default="auto", help="auto, tensorrt, cuda, torch-cuda, openvino, onnxruntime or torch")
+    painting.add_argument("--backend", default="auto", help="auto, or one of those that `allaprima doctor` lists")
     painting.add_argument("--codec", help="h264, hevc, av1, vp9, prores, ffv1, or an encoder of FFmpeg's")
     painting.add_argument("--quality", type=int, metavar="N", help="constant quality of the codec; lower is better")
     painting.add_argument("--preset", help="preset of the codec; slower is smaller")

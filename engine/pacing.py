@@ -1,6 +1,5 @@
 """What must be decided in real time, as pure functions of measured facts."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -8,10 +7,11 @@ CUT_CONFIDENCE = 0.35  # mean confidence under which the motion explains too lit
 CUT_ERROR = 8.0  # codes of luma; mean residual over which it is the scene that changed, not the noise
 HEADROOM = 0.92  # part of the time between frames that may be planned for
 YIELDING = 0.4  # consistency at most, while the style changes: paint in the old one must not hold its ground
-SLOWEST = 8  # frames for one run of the network, at most
+SLOWEST = 8.0  # frames for one run of the network, at most
 ROOMY = 0.8  # part of what may be planned for, that a dearer network must fit into before it is tried
 SETTLED = 20  # frames after which the times of a new network are known
 CALM = 90  # frames after which a dearer network may be tried
+LATE = 1.1  # frames for one run of a network, from which on it counts as too slow
 PATIENCE = 15  # frames that come too late one after the other, before a cheaper network is taken
 
 
@@ -20,21 +20,14 @@ def is_cut(confidence: float, error: float) -> bool:
     return confidence < CUT_CONFIDENCE and error > CUT_ERROR
 
 
-def cadence(interval: float, network: float, rest: float, current: int) -> int:
-    """On every how many frames the network can run while the chain keeps up with a live source.
+def cadence(interval: float, network: float, rest: float) -> float:
+    """On every how many frames the network can run while the chain keeps up with a live source; three of four are 1.33.
 
     `interval` between frames, `network` and `rest` of the chain's work per frame, all in milliseconds: n frames take
-    network + n * rest and must fit into n * interval. From a `current` cadence it becomes faster only where that leaves
-    room to spare, so that it does not swing between two.
+    network + n * rest and must fit into n * interval.
     """
     spare = interval * HEADROOM - rest
-    if spare <= 0:
-        return SLOWEST
-    needed = min(max(math.ceil(network / spare), 1), SLOWEST)
-    if needed < current:
-        roomy = interval * HEADROOM * 0.9 - rest
-        needed = min(max(math.ceil(network / roomy), 1), current) if roomy > 0 else current
-    return needed
+    return min(max(network / spare, 1.0), SLOWEST) if spare > 0 else SLOWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +56,17 @@ class Pace:
     at first by their multiplications, and by the clock once they have been tried."""
 
     network: str
-    cadence: int = 1
+    cadence: float = 1.0
     dearness: Mapping[str, float] = field(default_factory=dict)
     frames: int = 0  # since the network was changed
     late: int = 0  # frames, one after the other, for which it was too slow
     before: tuple[str, float] | None = None  # the network it was changed from, and its milliseconds
 
 
-def follow(pace: Pace, load: Load, painting: str, fresh: bool, free: bool, least: int = 1) -> Pace:
+def follow(pace: Pace, load: Load, painting: str, fresh: bool, free: bool, least: float = 1.0) -> Pace:
     """The pace for the next frame, after one under `load` by the network `painting`, which was `fresh` or carried.
 
-    The cadence changes by one at a time, and only after a fresh frame: one that took long for once must not make a dozen
+    The cadence changes by one at most, and only after a fresh frame: one that took long for once must not make a dozen
     carried ones.
 
     A network that cannot keep up gives way to the next cheaper one, and only the cheapest rests for whole frames; one that
@@ -86,9 +79,9 @@ def follow(pace: Pace, load: Load, painting: str, fresh: bool, free: bool, least
         return pace  # it is still being made
     every = pace.cadence
     if fresh:
-        asked = cadence(load.interval, load.network, load.beside + load.rest, every)
+        asked = cadence(load.interval, load.network, load.beside + load.rest)
         every = max(min(max(asked, every - 1), every + 1), least)
-    late = pace.late + 1 if every > least else 0
+    late = pace.late + 1 if every > least * LATE else 0
     pace = replace(pace, cadence=every, frames=pace.frames + 1, late=late)
     if pace.frames < SETTLED:
         return pace
@@ -112,7 +105,7 @@ def follow(pace: Pace, load: Load, painting: str, fresh: bool, free: bool, least
 
 def explain(pace: Pace, load: Load) -> str:
     """One line for people: what was chosen, and what else would have taken."""
-    often = "every frame" if pace.cadence == 1 else f"one frame of {pace.cadence}"
+    often = "every frame" if pace.cadence == 1 else f"{1 / pace.cadence:.0%} of the frames"
     line = f"{pace.network} on {often}: {load.frame():.0f} of {load.interval:.0f} ms"
     others = [
         f"{name} would take {load.frame(dear / pace.dearness[pace.network]):.0f}"

@@ -150,7 +150,7 @@ class Pipeline:
     report: Report
     controls: Callable[[], Controls] = Controls
     progress: Callable[[Report], None] = lambda report: None
-    cadence: int = 1
+    cadence: float = 1.0
     pace: pacing.Pace = field(init=False)
     stopping: bool = False
     warm: bool = field(default=False, init=False)
@@ -206,7 +206,7 @@ class Pipeline:
         self.warm = True
 
     def _paint(self, chain: AnyChain, reader: _Reader, writers: list[_Writer]) -> None:
-        live, since = self.source.info.live, 0
+        live, due = self.source.info.live, 1.0
         while not self.stopping and all(writer.error is None for writer in writers):
             item = reader.take()
             if item is None:
@@ -221,8 +221,8 @@ class Pipeline:
             if self.stylizer.plain:
                 chain.let_through(item)
             else:
-                fresh = since == 0 or since >= self.pace.cadence
-                since = 1 if fresh else since + 1
+                fresh = due > 1 - 1e-6
+                due += 1 / self.pace.cadence - fresh
                 chain.begin(item, fresh, controls)
             if live or chain.full:
                 self._deliver(chain, writers)

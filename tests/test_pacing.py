@@ -46,7 +46,8 @@ def test_a_network_that_falls_behind_for_a_moment_is_kept_and_for_longer_is_not(
 
 def test_only_the_cheapest_network_rests_for_whole_frames_for_long():
     pace = run(Pace("fine", dearness=DEARNESS), 300, fine=160, fast=40)
-    assert (pace.network, pace.cadence) == ("fast", 2)
+    assert pace.network == "fast"
+    assert 1 < pace.cadence < 2
 
 
 def test_a_network_that_was_asked_for_is_left_alone():
@@ -58,7 +59,8 @@ def test_a_network_that_was_asked_for_is_left_alone():
 def test_the_cadence_changes_by_one_at_a_time_and_only_after_a_fresh_frame():
     slow, quick = Load(33.3, 100, 3, 5), Load(33.3, 1, 3, 5)
     pace, found = Pace("fast"), []
-    for load, fresh in [(slow, True), (slow, False), (slow, True), (slow, True), (quick, False), (quick, True), (quick, True)]:
+    frames = [(slow, True), (slow, False), (slow, True), (slow, True), (quick, False), (quick, True), (quick, True)]
+    for load, fresh in frames:
         pace = follow(pace, load, "fast", fresh, free=True)
         found.append(pace.cadence)
     assert found == [2, 2, 3, 4, 4, 3, 2]
@@ -72,30 +74,22 @@ def test_while_a_network_is_being_made_nothing_is_decided():
 def test_people_are_told_what_was_chosen_and_what_the_other_would_have_taken():
     line = pacing.explain(Pace("fast", 1, DEARNESS), Load(33.3, 7, 3, 5))
     assert line == "fast on every frame: 15 of 33 ms; fine would take 45"
-    assert "one frame of 3" in pacing.explain(Pace("fine", 3, DEARNESS), Load(33.3, 70, 3, 5))
+    assert "33% of the frames" in pacing.explain(Pace("fine", 3, DEARNESS), Load(33.3, 70, 3, 5))
 
 
 def test_the_network_runs_on_every_frame_while_there_is_time():
-    assert pacing.cadence(interval=33.3, network=15, rest=8, current=1) == 1
+    assert pacing.cadence(interval=33.3, network=15, rest=8) == 1
 
 
-@pytest.mark.parametrize(("network", "expected"), [(30, 2), (60, 3), (80, 4)])
-def test_a_slow_network_runs_on_as_few_frames_as_it_must(network, expected):
-    found = pacing.cadence(interval=33.3, network=network, rest=8, current=1)
-    assert found == expected
-    assert network + found * 8 <= found * 33.3
+@pytest.mark.parametrize("network", [23, 30, 60, 150])
+def test_a_slow_network_runs_on_as_many_frames_as_there_is_time_for(network):
+    found = pacing.cadence(interval=33.3, network=network, rest=8)
+    assert found > 1
+    assert network + found * 8 == pytest.approx(found * 33.3 * pacing.HEADROOM)
 
 
 def test_when_even_carrying_takes_too_long_the_network_rests_as_much_as_it_may():
-    assert pacing.cadence(interval=10, network=50, rest=12, current=1) == pacing.SLOWEST
-
-
-def test_the_cadence_does_not_swing_between_two():
-    interval, rest = 33.3, 8.0
-    edge = interval * pacing.HEADROOM - rest  # a network that just fits every frame
-    assert pacing.cadence(interval, edge - 0.1, rest, current=1) == 1
-    assert pacing.cadence(interval, edge - 0.1, rest, current=2) == 2
-    assert pacing.cadence(interval, edge * 0.8, rest, current=2) == 1
+    assert pacing.cadence(interval=10, network=50, rest=12) == pacing.SLOWEST
 
 
 def test_a_cut_needs_both_lost_motion_and_a_different_picture():

@@ -191,6 +191,12 @@ def test_a_cadence_carries_the_frames_between_by_motion():
     assert report.carried == 6
 
 
+def test_of_a_broken_cadence_the_fresh_frames_are_spread_evenly():
+    still, report, stylizer = texture(*SIZE), Report(), Inverter()
+    Pipeline(ListSource([frame_of(still, index=i) for i in range(12)]), stylizer, [ListSink()], report, cadence=1.5).run()
+    assert (stylizer.submitted, report.carried) == (8, 4)
+
+
 def test_at_a_cut_the_network_runs_whatever_the_cadence():
     stylizer = Inverter()
     Pipeline(ListSource(film(6)), stylizer, [ListSink()], Report(), cadence=4).run()

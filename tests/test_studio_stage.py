@@ -15,6 +15,7 @@ from engine.errors import SinkError, SourceError
 from engine.frame import BT601, Colour, Frame, StreamInfo
 from engine.sources import open_source
 from engine.sources.paced import PacedSource
+from engine.studio.ahead import Ahead
 from engine.studio.beside import Beside
 from engine.studio.broadcast import Clock, Hall
 from engine.studio.feed import CLOCK, SOUND_RATE, Shape, shown
@@ -285,3 +286,19 @@ def test_a_slow_listener_gets_the_newest_and_holds_nobody_up():
         return heard, await slow.next()
 
     assert asyncio.run(listen()) == (list(range(50)), 49)
+
+
+def test_networks_are_made_ahead_one_by_one_and_no_further_once_it_is_over():
+    made = []
+
+    def prepare(look: str) -> None:
+        made.append(look)
+        if look == "broken":
+            raise RuntimeError("no memory")
+        if look == "last":
+            ahead.close()
+
+    ahead = Ahead(prepare, ["first", "broken", "last", "never"], lambda: False)
+    ahead.start()
+    ahead.join(10)
+    assert made == ["first", "broken", "last"]

@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
     sinks = [Beside(uri, partial(open_sink, uri)) for uri in options.sink]
     desk = Desk(controls, library)
     make = partial(open_painting, library, lambda: desk.controls)
-    stage = Stage(make, lambda: desk.controls, sinks, size, options.backend)
+    looks = [style.name for style in library.shipped]
+    stage = Stage(make, lambda: desk.controls, sinks, size, options.backend, looks)
     uris = options.source or ["browser"]
     sources = sources_of(uris)
     app = Api(stage, desk, Gallery(library), Presets(user_presets()), sources).application(Guardian(options.host, token))

@@ -77,6 +77,10 @@ class Guard:
         if self._painting is not None:
             self._painting.stylizer.prepare_with(warm_up)
 
+    def prepare(self, look: str) -> None:
+        if self._painting is not None:
+            self._painting.stylizer.prepare(look)
+
     @property
     def settled(self) -> bool:
         return self._painting is None or self._painting.stylizer.settled

@@ -170,6 +170,11 @@ class MorphingStylizer:
                 self.facts.becoming = ""
             self._reached = None
 
+    def prepare(self, look: str) -> None:
+        """Make the network of `look` for nobody, so that a backend that keeps what it compiles need not do so later."""
+        wish = Wish(look, 1.0, self._network)
+        self._make(self._conditioning(wish), wish.network)
+
     @property
     def settled(self) -> bool:
         """Whether the network has been the same for so many frames that the paint of the one before is gone."""

@@ -9,7 +9,7 @@ let said = "";
 /** "640 × 480 · openvino 2026.1, CPU, int8", and which network paints how often where no line of its own says so. */
 function summary({ backend, network, size, cadence, pacing }) {
   const parts = [size?.join(" × "), backend ?? "Nothing is painted yet"];
-  if (!pacing) parts.push(network, cadence > 1 && `one frame in ${cadence} painted, the others carried along`);
+  if (!pacing) parts.push(network, cadence > 1 && `${Math.round(100 / cadence)} % of the frames painted, the others carried along`);
   return parts.filter(Boolean).join(" · ");
 }
 
