@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
-REST = 1.0  # seconds between two, while there is somebody to paint for
+REST = 5.0  # seconds between two, while there is somebody to paint for
 
 
 class Ahead(threading.Thread):
