@@ -228,7 +228,7 @@ def _export(options: argparse.Namespace) -> int:
 
     controls = Controls(style=options.style, strength=options.strength, network=options.network)
     with _library() as every:
-        library = beginning(controls.network, live=False, library=every)
+        library = beginning(controls.network, every)
         model = to_onnx(library.painter(library.conditioning(controls.style, controls.strength)))
     options.output.write_bytes(model.SerializeToString())
     print(f"{options.output}: 4x4 tiles of full-range BT.709 4:2:0 in and out, uint8 [1, h, w, 24], h and w even")

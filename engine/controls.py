@@ -34,7 +34,7 @@ class Controls:
     keep_color: bool = _control(False, "keep the colours of the input")
     network: str = _control(
         "auto",
-        "fast, fine (four times the work), or auto: the finer one where there is time, which offline there is",
+        "fast, fine (four times the work), or auto: fast, but live the finer one where there is time for it",
         choices=(AUTO, "fast", "fine"),
     )
 

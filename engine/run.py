@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], 
 def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str], controls: Controls) -> Report:
     info, report = source.info, Report()
     size = (info.width, info.height)
-    library = beginning(controls.network, info.live, Library())
+    library = beginning(controls.network, Library())
     painting = open_stylizer(
         controls.style, size, colour_encoding(info), options.backend, in_flight(info), library, controls.strength
     )

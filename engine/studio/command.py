@@ -101,5 +101,5 @@ def open_painting(library: Library, controls: Callable[[], Controls], shape: Sha
     """The network for what is wished now, in `shape`, on `backend`. Raises AllaPrimaError."""
     wish, info = controls(), StreamInfo(shape.width, shape.height, CLOCK, colour=shape.colour, live=True)
     size = (shape.width, shape.height)
-    begun = beginning(wish.network, info.live, library)
+    begun = beginning(wish.network, library)
     return open_stylizer(wish.style, size, colour_encoding(info), backend, 1, begun, wish.strength)

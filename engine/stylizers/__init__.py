@@ -80,18 +80,13 @@ def installed(backend: str) -> str:
     return ""
 
 
-CHEAPEST, FINEST = "fast", "fine"  # of the networks that are shipped
+CHEAPEST = "fast"  # of the networks that are shipped
 
 
-def beginning(asked: str, live: bool, library: Library) -> Library:
-    """The library of the network to begin with where `asked` is one or AUTO: offline there is time for the finest.
-
-    Raises UsageError where there is no such network.
-    """
-    if asked == AUTO:
-        asked = FINEST if not live and FINEST in library.networks else CHEAPEST
+def beginning(asked: str, library: Library) -> Library:
+    """The library of the network to begin with where `asked` is one or AUTO. Raises UsageError where there is none such."""
     try:
-        return library.of(asked)
+        return library.of(CHEAPEST if asked == AUTO else asked)
     except LibraryError as error:
         raise UsageError(str(error)) from error
 

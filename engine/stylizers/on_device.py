@@ -2,7 +2,7 @@
 
 What was compiled for the GPU (an `Engine`) knows no weights: it serves every style. A `Network` is one that is ready to run
 on a device, with room for the weights of one style, which change between two frames. A chain on the device
-(`engine.gpu`) runs it among its own kernels; for any other chain `DeviceStylizer` takes tiles there and back.
+(`engine.device_chain`) runs it among its own kernels; for any other chain `DeviceStylizer` takes tiles there and back.
 """
 
 from collections import deque
