@@ -37,7 +37,7 @@ def to_bgr(frame: Frame) -> np.ndarray:
 def painted(frame: Frame, look: str, info: StreamInfo, network: str = "fast") -> Frame:
     """One frame in one style, as the first of a stream."""
     size = (frame.width, frame.height)
-    stylizer = open_stylizer(look, size, colour_encoding(info), library=Library(network=network)).stylizer
+    stylizer = open_stylizer(look, size, colour_encoding(info), library=Library().of(network)).stylizer
     cpu.pack_tiles(*frame.planes, stylizer.input())
     stylizer.submit()
     state = flow.FlowState.for_size(*size)

@@ -1,5 +1,7 @@
 """Still pictures: in natural order, upright, of one size, and the unreadable ones left out."""
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import levels, read_all
+from PIL import Image, ImageCms
 
 from engine.errors import SourceError
 from engine.frame import BT709, FULL, LIMITED, Frame
@@ -244,3 +247,17 @@ def test_closing_ends_the_iteration(folder: Path):
     next(frames)
     source.close()
     assert list(frames) == []
+
+
+def test_a_picture_with_a_named_colour_profile_does_not_break_the_garbage_collector(tmp_path):
+    """It did, hard, through PyAV's side data: in another process, so that the tests survive it."""
+    path = tmp_path / "profiled.png"
+    Image.new("RGB", (64, 48), (200, 30, 30)).save(
+        path, icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    )
+    program = (
+        "import gc, sys\nfrom engine.sources import open_source\n"
+        "for _ in range(5):\n    source = open_source(sys.argv[1])\n    frames = list(source)\n    source.close()\n"
+        "    del source, frames\n    gc.collect()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(path)], check=False).returncode == 0

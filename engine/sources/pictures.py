@@ -53,8 +53,12 @@ UPRIGHT = Orientation()
 def orientation_of(picture: av.VideoFrame) -> Orientation:
     """From the display matrix (FFmpeg's libavutil/display.h): x' = a x + c y, y' = b x + d y, y downwards.
 
-    Angles between the right ones are taken for the nearest.
+    Angles between the right ones are taken for the nearest. Of R'G'B' and grey pictures, which may be PNG, only the rotation
+    is read: PyAV 18.1 frees the name of a PNG's colour profile twice once its side data has been looked at.
     """
+    if _is_rgb(picture.format) or _is_grey(picture.format):
+        quarters = round(picture.rotation / 90) % 4  # counterclockwise
+        return Orientation(quarters % 2 == 1, mirrored=quarters in (2, 3), flipped=quarters in (1, 2))
     matrix = picture.side_data.get("DISPLAYMATRIX") if len(picture.side_data) else None
     if matrix is None:
         return UPRIGHT
