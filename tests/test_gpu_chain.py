@@ -10,23 +10,11 @@ import pytest
 from cuda_on_cpu import CpuDevice, open_device
 from scenes import frame_of, panned, texture
 
-from engine import flow, pacing, temporal
+from engine import flow, temporal
 from engine.controls import Controls
+from engine.device_chain import RULES
 from kernels import dis, reference
-from kernels.gpu import GpuChain, Rules
-
-RULES = Rules(
-    flow.STILL,
-    flow.SLACK,
-    flow.SURE,
-    flow.UNSURE,
-    pacing.CUT_CONFIDENCE,
-    pacing.CUT_ERROR,
-    temporal.LIFT,
-    temporal.ENOUGH,
-    temporal.RESTORE,
-    temporal.MOST_GAIN,
-)
+from kernels.gpu import GpuChain
 
 
 @pytest.fixture(scope="module", params=["cpu", "gpu"])

@@ -55,6 +55,8 @@ class Painting:
     facts: Facts
 
 
+CHEAPEST = "fast"  # of the networks that are shipped
+
 # name: (module:class, what brings it), the best first
 BACKENDS = {
     "tensorrt": ("tensorrt:TensorRtStylizer", "allaprima[tensorrt]"),
@@ -78,9 +80,6 @@ def installed(backend: str) -> str:
         with contextlib.suppress(PackageNotFoundError):
             return f"{package} {version(package)}"
     return ""
-
-
-CHEAPEST = "fast"  # of the networks that are shipped
 
 
 def beginning(asked: str, library: Library) -> Library:
