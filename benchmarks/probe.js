@@ -114,6 +114,9 @@
     probe.ear = ear;
   }
 
+  // when the mouse was pressed and let go last
+  document.addEventListener("click", (event) => (probe.clicked = event.timeStamp), true);
+
   /** Sends `steps` ([method, path, JSON or base64 picture] each) one after the other; when it began, and the last answer. */
   probe.ask = async (steps) => {
     const began = performance.now();

@@ -21,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from selenium import webdriver
+from selenium.webdriver import ActionChains
 
 from benchmarks import glass
 from benchmarks.chain import Row
@@ -31,6 +32,7 @@ from engine.sources.scene import SceneSource
 SIZE, RATE = (640, 480), 30  # of the camera
 WARM_UP = 10.0  # seconds, in which the browser's encoder finds its rate
 CLICK = 0.01  # seconds
+AIM = 0.25  # seconds that the mouse rests on what it then clicks on
 _PROBE = Path(__file__).with_name("probe.js")
 _KEEP_PEERS = """
 const Peer = RTCPeerConnection;
@@ -120,6 +122,13 @@ class Browser:
     def ask(self, *steps: Sequence[Any]) -> dict[str, Any]:
         """Send requests from the page, one after the other: when the first began, and what the last answered."""
         return self.driver.execute_async_script("probe.ask(arguments[0]).then(arguments[1])", steps)
+
+    def choose(self, style: str) -> dict[str, Any]:
+        """Click on a painting as a hand does, which comes to rest on it first: when that began to be heard."""
+        painting = self.driver.find_element("css selector", f"#gallery [data-name='{style}']")
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'nearest', inline: 'nearest'})", painting)
+        ActionChains(self.driver).move_to_element(painting).pause(AIM).click().perform()
+        return {"began": self.driver.execute_script("return probe.clicked")}
 
     @property
     def now(self) -> float:

@@ -11,6 +11,10 @@ the light of a real display: encoder and network in both directions, the whole c
 The probe's own work, reading two pictures a frame, is contained as well. Frames for which there was no time, so that the
 paint was carried along by motion, show no number of their own: they count as shown, but not as painted anew.
 
+A style is switched by the mouse, which rests on the painting for a quarter of a second before it clicks, as a hand does; and
+by a script, without such a warning. The networks were compiled before, as they are once the studio was in use for three
+minutes on a machine. Frames missed at a switch are those beyond what is usual without one.
+
 Sound is the browser's microphone, a click every second: how much later a click comes back than it went in, less how much
 later the painted picture is shown than it was captured. The buffers of a real microphone and of a loudspeaker, which are
 equal with any page, are not contained. Linux only.
@@ -22,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +38,11 @@ from benchmarks.chain import Row
 from benchmarks.rig import SIZE, Browser, Server, all_busy, busy, show, studio, write
 from engine.controls import Controls
 from engine.errors import AllaPrimaError, SourceError
+from engine.studio.command import open_painting
+from engine.studio.feed import Shape
+from models.library import Library
 
-LOOKS = ("great-wave", "scream", "woman-with-hat", Controls().style)  # one after the other
+LOOKS = ("great-wave", "scream", "woman-with-hat", Controls().style)  # one after the other, of very different colours
 BEFORE, SETTLED, AFTER = 1.5, 2.0, 3.5  # seconds around a switch: before it, until it is over, and until the next
 
 
@@ -66,18 +74,24 @@ def _number(entry: dict) -> int | None:
     return glass.read(np.array(entry["levels"]).reshape(2, glass.COLUMNS))
 
 
-def of_switch(camera: Sequence[glass.Seen], page: Sequence[glass.Seen], asked: float) -> dict[str, float]:
+def of_switch(camera: Sequence[glass.Seen], page: Sequence[glass.Seen], asked: float, usual: float) -> dict[str, float]:
     """What became of a look asked for at `asked`: see `glass.Switch`. And from then until it is settled, how many frames
-    fewer were shown than the camera took, and the longest that one stood still."""
+    fewer were shown than the camera took, beyond the `usual` ones a second, and the longest that one stood still."""
     end = asked + SETTLED * 1e3
     found = asdict(glass.switch(_between(page, asked - BEFORE * 1e3, asked + AFTER * 1e3), asked, end))
     taken, shown = _between(camera, asked, end), _between(page, asked, end)
     longest = np.diff([asked, *(frame.time for frame in shown), end]).max()
-    return found | {"missed": max(len(taken) - len(shown), 0), "longest": float(longest)}
+    return found | {"missed": max(len(taken) - len(shown) - usual * SETTLED, 0.0), "longest": float(longest)}
 
 
 def _between(frames: Sequence[glass.Seen], begin: float, end: float) -> list[glass.Seen]:
     return [frame for frame in frames if begin <= frame.time < end]
+
+
+def compile_ahead() -> None:
+    """Have all that is switched to compiled, and kept, for pictures of this camera."""
+    for look in LOOKS:
+        open_painting(Library(), partial(Controls, style=look), Shape(*SIZE), "auto").stylizer.close()
 
 
 def watch(server: Server, browser: Browser, seconds: float) -> tuple[float, float, dict[str, Any]]:
@@ -128,14 +142,16 @@ def of_webrtc(before: dict[str, dict], after: dict[str, dict], seconds: float) -
 def measure(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Everything, ready for JSON. Raises AllaPrimaError."""
     picture = ["POST", "/api/styles?name=dropped", base64.b64encode(dropped_picture()).decode(), "image/png"]
+    compile_ahead()
     with studio() as (server, browser):
         say(f"watching for {seconds:g} s")
         begin, end, facts = watch(server, browser, seconds)
         asked = []
-        for look in LOOKS:
+        for look in LOOKS * 2:
             say(f"switching to {look}")
             time.sleep(BEFORE)
-            asked.append(browser.ask(["PATCH", "/api/controls", {"style": look}]))
+            by_mouse = len(asked) < len(LOOKS)
+            asked.append(browser.choose(look) if by_mouse else browser.ask(["PATCH", "/api/controls", {"style": look}]))
             time.sleep(AFTER)
         say("dropping a picture")
         asked.append(browser.ask(picture, ["PATCH", "/api/controls", {"style": "dropped"}]))
@@ -146,7 +162,9 @@ def measure(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     delays = glass.latencies(camera, shown)
     if not delays.size:
         raise SourceError("the clock cannot be read in what is painted")
-    *switches, drop = [of_switch(camera, page, one["began"]) for one in asked]
+    usual = (len(taken) - len(shown)) * 1e3 / (end - begin)
+    *switches, drop = [of_switch(camera, page, one["began"], usual) for one in asked]
+    switched = [{"look": look} | one for look, one in zip(LOOKS * 2, switches, strict=True)]
     heard = glass.behind(seen["clicks"]["local"], seen["clicks"]["painted"])
     lag = float(np.median(delays))
     return {
@@ -160,7 +178,7 @@ def measure(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         "latency_ms": {f"p{share}": float(np.percentile(delays, share)) for share in (1, 50, 90, 99, 100)},
         "memory_mb": memory,
         "facts": facts,
-        "switches": [{"look": look} | one for look, one in zip(LOOKS, switches, strict=True)],
+        "switches": {"mouse": switched[: len(LOOKS)], "script": switched[len(LOOKS) :]},
         "drop": {"answered": asked[-1]["took"]} | drop,
         "sound": {
             "clicks": len(heard),
@@ -173,18 +191,30 @@ def measure(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
 def rows(result: dict[str, Any]) -> list[Row]:
     """The figures that were asked for. Where only one bound was named, the aim is the same."""
 
-    def worst(key: str) -> float:
-        return max(one[key] for one in result["switches"])
+    def of(way: str, key: str) -> list[float]:
+        return [one[key] for one in result["switches"][way]]
 
-    median = float(np.median([one["first"] for one in result["switches"]]))
     found = [
         Row("painted and shown", result["shown_fps"], "fps", 24, 30),
         Row("  of them painted anew, not carried along", result["painted_anew_fps"], "fps", 24, 30),
         Row("glass to glass, median", result["latency_ms"]["p50"], "ms", 150, 150, higher=False),
         Row("glass to glass, p99", result["latency_ms"]["p99"], "ms", 250, 250, higher=False),
-        Row("style switch: until it shows, median", median, "ms", 300, 300, higher=False),
-        Row("  the slowest", worst("first"), "ms", 300, 300, higher=False),
-        Row("  frames missed meanwhile, most", worst("missed"), "", 3, 0, higher=False),
+        *(
+            row
+            for way in ("mouse", "script")
+            for row in (
+                Row(
+                    f"switch by {way}: until it shows, median",
+                    float(np.median(of(way, "first"))),
+                    "ms",
+                    300,
+                    300,
+                    False,
+                ),
+                Row("  the slowest", max(of(way, "first")), "ms", 300, 300, higher=False),
+                Row("  frames missed meanwhile, most", max(of(way, "missed")), "", 3, 0, higher=False),
+            )
+        ),
         Row("picture dropped: until 90 % painted in it", result["drop"]["arrived"], "ms", 2000, 2000, higher=False),
     ]
     if result["sound"]["clicks"]:

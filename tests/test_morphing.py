@@ -11,7 +11,7 @@ from scenes import frame_of, texture
 
 from engine.report import Facts
 from engine.stylizers import morphing, open_stylizer
-from engine.stylizers.morphing import MORPH, SETTLING, STEP, MorphingStylizer, Wish, next_vector
+from engine.stylizers.morphing import MORPH, SETTLING, STEP, Made, MorphingStylizer, Wish, next_vector
 from kernels import cpu
 from models.colour import Encoding
 from models.library import LibraryError
@@ -311,3 +311,52 @@ def test_the_real_network_ends_where_another_begins(monkeypatch):
         painted.append(stylizer.collect().copy())
         stylizer.close()
     np.testing.assert_array_equal(*painted)
+
+
+def test_an_expected_network_is_taken_at_once_and_not_made_again(workshop, monkeypatch):
+    monkeypatch.setattr(morphing, "STEP", 0.0)  # one step, as of a backend that compiles
+    stylizer = workshop.opened()
+    stylizer.expect("b")
+    assert paint(stylizer) == 10
+    assert (workshop.begun, workshop.made[0].collected) == (1, 1)  # it has painted, for nobody
+    workshop.gate.clear()  # nothing more is made
+    follow(stylizer, "b")
+    assert paint(stylizer) == 110
+    workshop.gate.set()
+    follow(stylizer, "a")
+    follow(stylizer, "b")
+    assert workshop.begun == 3  # what was taken is not expected any more
+    stylizer.close()
+
+
+def test_of_expected_networks_the_last_few_are_kept_at_the_strength_of_now(workshop, monkeypatch):
+    monkeypatch.setattr(morphing, "STEP", 0.0)
+    monkeypatch.setattr(morphing, "MOST_EXPECTED", 2)
+    stylizer = workshop.opened(strength=0.5)
+    for look in ("b", "c", "a", "a"):
+        stylizer.expect(look)
+    assert [float(network.vector[0]) for network in workshop.made] == [55, 105, 5]
+    first, *rest = map(weakref.ref, workshop.made)
+    workshop.made.clear()
+    assert first() is None
+    assert all(kept() is not None for kept in rest)
+    stylizer.close()
+
+
+def test_what_was_expected_of_a_backend_that_broke_is_not_painted(workshop, monkeypatch):
+    monkeypatch.setattr(morphing, "STEP", 0.0)
+    stylizer, other = workshop.opened(), Workshop()
+    stylizer._instead = lambda vector, network: Made("other", other.make(vector, network), other.make, [])
+    stylizer.expect("b")
+    stylizer.fall_back("it melted")
+    follow(stylizer, "b")
+    assert [float(network.vector[0]) for network in other.made] == [10, 110]
+    stylizer.close()
+
+
+def test_a_look_that_cannot_be_expected_changes_nothing(workshop):
+    stylizer = workshop.opened()
+    with pytest.raises(LibraryError, match="no style"):
+        stylizer.expect("z")
+    assert (paint(stylizer), stylizer.facts.refused, stylizer.notes) == (10, "", [])
+    stylizer.close()

@@ -1,6 +1,7 @@
 """The stage paints on, whatever happens to its network, its source, its sinks and its listeners."""
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 from fractions import Fraction
@@ -15,7 +16,7 @@ from engine.errors import SinkError, SourceError
 from engine.frame import BT601, Colour, Frame, StreamInfo
 from engine.sources import open_source
 from engine.sources.paced import PacedSource
-from engine.studio.ahead import Ahead
+from engine.studio.ahead import REST, Ahead
 from engine.studio.beside import Beside
 from engine.studio.broadcast import Clock, Hall
 from engine.studio.feed import CLOCK, SOUND_RATE, Shape, shown
@@ -187,7 +188,8 @@ def test_the_sound_of_a_film_is_heard_with_the_pictures_of_its_time(tmp_path):
         ("s16", "stereo", SOUND_RATE)
     }
     instants = [instant - began for _, instant in ear.heard]
-    assert instants == sorted(instants)
+    # each is as late as the picture beside it, which on a busy machine is now and then late
+    assert all(after - before > -0.05 for before, after in pairwise(instants))
     assert 0 <= instants[0] < 2
     seconds = sum(sound.samples for sound, _ in ear.heard[:-1]) / SOUND_RATE
     assert instants[-1] - instants[0] == pytest.approx(seconds, abs=0.05)
@@ -291,14 +293,34 @@ def test_a_slow_listener_gets_the_newest_and_holds_nobody_up():
 def test_networks_are_made_ahead_one_by_one_and_no_further_once_it_is_over():
     made = []
 
-    def prepare(look: str) -> None:
+    def expect(look: str) -> None:
         made.append(look)
         if look == "broken":
             raise RuntimeError("no memory")
         if look == "last":
             ahead.close()
 
-    ahead = Ahead(prepare, ["first", "broken", "last", "never"], lambda: False)
+    ahead = Ahead(expect, ["first", "broken", "last", "never"], lambda: False)
     ahead.start()
     ahead.join(10)
     assert made == ["first", "broken", "last"]
+
+
+def test_what_is_likely_to_be_chosen_does_not_wait_its_turn_nor_for_a_rest():
+    made = []
+    all_made = threading.Event()
+
+    def expect(look: str) -> None:
+        made.append(look)
+        if look == "first":
+            ahead.sooner("passed by")
+            ahead.sooner("hovered")
+        elif look == "hovered":
+            all_made.set()
+
+    ahead = Ahead(expect, ["first", "later"], lambda: bool(made))  # nobody is there until the first is made
+    ahead.start()
+    assert all_made.wait(REST / 2)
+    ahead.close()
+    ahead.join(10)
+    assert made == ["first", "hovered"]

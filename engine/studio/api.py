@@ -216,7 +216,8 @@ class Api:
         return web.json_response({})
 
     async def live(self, request: web.Request) -> web.StreamResponse:
-        """WebSocket: sends the status twice a second and the controls when they change; takes controls."""
+        """WebSocket: sends the status twice a second and the controls when they change; takes controls, and what is about to
+        be chosen."""
         if len(self._channels) >= MOST_LISTENERS:
             return problem(429, f"there are {MOST_LISTENERS} live channels already")
         channel = web.WebSocketResponse(heartbeat=20, max_msg_size=MOST_MESSAGE)
@@ -248,9 +249,14 @@ class Api:
     async def _heard(self, channel: web.WebSocketResponse, text: str | bytes) -> None:
         try:
             message = _parsed(text)
-            if not isinstance(message, dict) or message.pop("type", None) != "controls":
-                raise UsageError("a message is {type: controls, ...}")
-            self.desk.turn(message)
+            kind = message.pop("type", None) if isinstance(message, dict) else None
+            if kind == "likely":
+                likely = schema.changed(self.desk.controls, {"style": message.get("style")}, self.desk.library)
+                self.stage.expect(likely.style)
+            elif kind == "controls":
+                self.desk.turn(message)
+            else:
+                raise UsageError("a message is {type: controls, ...} or {type: likely, style: ...}")
         except UsageError as error:
             with contextlib.suppress(ConnectionError):
                 await channel.send_json({"type": "error", "error": str(error)[:300]})

@@ -77,9 +77,9 @@ class Guard:
         if self._painting is not None:
             self._painting.stylizer.prepare_with(warm_up)
 
-    def prepare(self, look: str) -> None:
+    def expect(self, look: str) -> None:
         if self._painting is not None:
-            self._painting.stylizer.prepare(look)
+            self._painting.stylizer.expect(look)
 
     @property
     def settled(self) -> bool:

@@ -148,6 +148,12 @@ class Stage(threading.Thread):
         self._refused, self._not_before = None, 0.0
         self.size, self.backend = size, backend
 
+    def expect(self, look: str) -> None:
+        """`look` is likely to be chosen soon."""
+        run = self._run
+        if run is not None:
+            run.ahead.sooner(look)
+
     def hear(self, sound: av.AudioFrame, instant: float) -> None:
         """What is to be heard with the picture captured at `instant`, in seconds of `time.perf_counter`."""
         self.sound.tell((sound, instant))
@@ -273,7 +279,7 @@ class Stage(threading.Thread):
             self._controls,
         )
         pipeline.warm = first is None
-        return _Run(pipeline, guard, shape, backend, Ahead(guard.prepare, self._looks, self._is_busy))
+        return _Run(pipeline, guard, shape, backend, Ahead(guard.expect, self._looks, self._is_busy))
 
     def _is_busy(self) -> bool:
         return self.feed.offered > 0

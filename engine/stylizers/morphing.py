@@ -10,7 +10,7 @@ frames; until then the old one paints on.
 import math
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MORPH = 0.3  # seconds from one style to another
 STEP = 0.03  # seconds between two networks; where making one takes longer, there is one step
+MOST_EXPECTED = 3  # networks that wait for a wish, some 10 MB each at 640x480, 30 MB at 1280x720
 SETTLING = 4  # frames under a new network, after which nothing is left of paint of the one before
 
 
@@ -88,6 +89,9 @@ class MorphingStylizer:
         self._at_nought = facts.strength == 0
         self._conditioning, self._make, self._instead = conditioning, make, instead
         self._warm_up: Callable[[Stylizer], None] = _warm_up
+        self._one_at_a_time = threading.Lock()  # for making networks
+        self._making = MORPH  # seconds that the last one took; of the first it is not known
+        self._expected: OrderedDict[tuple[Make, bytes, str], Stylizer] = OrderedDict()  # under it
         # between the painter and the thread, under the lock of `_changed`
         self._changed = threading.Condition()
         self._wish = Wish(facts.style, facts.strength, facts.network)
@@ -97,7 +101,6 @@ class MorphingStylizer:
         self._closed = False
         # of the thread alone
         self._vector, self._network = vector, facts.network  # of the newest network
-        self._making = MORPH  # seconds that it took; of the first it is not known
 
     def input(self) -> np.ndarray:
         return self._painting.input()
@@ -170,10 +173,20 @@ class MorphingStylizer:
                 self.facts.becoming = ""
             self._reached = None
 
-    def prepare(self, look: str) -> None:
-        """Make the network of `look` for nobody, so that a backend that keeps what it compiles need not do so later."""
-        wish = Wish(look, 1.0, self._network)
-        self._make(self._conditioning(wish), wish.network)
+    def expect(self, look: str) -> None:
+        """Make the network of `look`, which is likely to be wished soon, now; of several the last MOST_EXPECTED are kept.
+
+        In the thread that calls. Raises what `conditioning` and `make` raise.
+        """
+        wish = Wish(look, self._wish.strength, self._wish.network)
+        vector = self._conditioning(wish)
+        with self._one_at_a_time:
+            make = self._make
+            key = make, vector.tobytes(), wish.network
+            if key not in self._expected and not self._closed:
+                self._expected[key] = self._made(make, vector, wish.network)
+                if len(self._expected) > MOST_EXPECTED:
+                    self._expected.popitem(last=False)
 
     @property
     def settled(self) -> bool:
@@ -221,12 +234,11 @@ class MorphingStylizer:
                 self._reached = wish
             return True
         while not arrived and not self._outdated(wish):
-            begun = time.perf_counter()
-            vector, due = next_vector(start, goal, begun - began, math.inf if another else self._making)
+            vector, due = next_vector(start, goal, time.perf_counter() - began, math.inf if another else self._making)
             make = self._make
-            network = make(vector, wish.network)
-            self._warm_up(network)
-            self._making = time.perf_counter() - begun
+            with self._one_at_a_time:
+                expected = self._expected.pop((make, vector.tobytes(), wish.network), None)
+                network = expected or self._made(make, vector, wish.network)
             with self._changed:
                 self._changed.wait_for(lambda: self._outdated(wish), began + due - time.perf_counter())
                 if make is not self._make:  # its backend broke meanwhile
@@ -235,6 +247,13 @@ class MorphingStylizer:
                 arrived = vector is goal
                 self._reached = wish if arrived else None
         return arrived
+
+    def _made(self, make: Make, vector: np.ndarray, network: str) -> "Stylizer":
+        begun = time.perf_counter()
+        stylizer = make(vector, network)
+        self._warm_up(stylizer)
+        self._making = time.perf_counter() - begun
+        return stylizer
 
     def _outdated(self, wish: Wish) -> bool:
         return self._closed or self._wish != wish

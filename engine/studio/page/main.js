@@ -202,6 +202,7 @@ input.addEventListener("camera", async ({ detail: device }) => {
 
 // Paintings
 
+gallery.addEventListener("likely", ({ detail: style }) => connection.tell({ type: "likely", style }));
 gallery.addEventListener("look", ({ detail: style }) => {
   showLabel();
   patches.send({ style });
