@@ -105,7 +105,7 @@ class Browser:
     def start(self, server: Server) -> None:
         """The page with its camera painted, and the probe in it."""
         self.driver.get(server.address)
-        self._until("!document.getElementById('empty').hidden")
+        self._until("!document.getElementById('start').disabled")
         self.driver.execute_script("document.getElementById('start').click()")
         self._until("document.body.dataset.state === 'live' && document.getElementById('painted').videoWidth")
         time.sleep(WARM_UP)

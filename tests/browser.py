@@ -1,11 +1,10 @@
-"""A real browser, driven, and a stand-in for the studio's server, for tests of its page. A test file takes the fixtures by
-`pytest_plugins = ["browser"]`."""
+"""A real browser, driven, and a stand-in for the studio's server, for tests of its page; the fixtures are in conftest.py."""
 
 import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,7 @@ class Browser:
     def start(self, server: Server) -> None:
         """The page with its camera painted."""
         self.open(server)
-        until(lambda: self.run("return !document.getElementById('empty').hidden"))
+        until(lambda: self.run("return !document.getElementById('start').disabled"))
         self.click("#start")
         until(lambda: self.state == "live")
         until(lambda: self.colour() is not None)
@@ -155,27 +154,3 @@ class Browser:
 def choose(browser: Browser, select: str, value: str) -> None:
     script = "const s = document.getElementById(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('change'))"
     browser.run(script, select, value)
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("downloads"))
-    yield browser
-    browser.driver.quit()
-
-
-@pytest.fixture
-def browser(chromium: Browser) -> Iterator[Browser]:
-    for path in chromium.downloads.iterdir():
-        path.unlink()
-    yield chromium
-    severe = [entry["message"] for entry in chromium.driver.get_log("browser") if "Security" in entry["message"]]
-    chromium.driver.get("about:blank")
-    assert severe == []  # the server's Content-Security-Policy refused nothing
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server(mock.Studio())
-    yield server
-    server.close()

@@ -69,6 +69,7 @@ class Studio:
     peers: dict[str, RTCPeerConnection] = field(default_factory=dict)
     roles: list[str] = field(default_factory=list)  # of every offer
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
+    ready: bool = True  # whether it can paint
     told: list[dict] = field(default_factory=list)  # by the page over these
     camera: MediaStreamTrack | None = None
     sound: MediaStreamTrack | None = None
@@ -89,7 +90,7 @@ class Studio:
             "dropped": int(time.monotonic()) // 5,
             "carried": 0,
             "viewers": len(self.peers),
-            "size": [640, 480],
+            "size": [640, 480] if self.ready else None,
             "style": self.controls["style"],
             "becoming": "",
             "refused": "",

@@ -11,7 +11,7 @@ from scenes import texture
 torch = pytest.importorskip("torch")
 pytest.importorskip("skimage")
 
-from benchmarks import perception, quality  # noqa: E402
+from benchmarks import findings, perception, quality  # noqa: E402
 from benchmarks.quality import Level  # noqa: E402
 from engine.frame import BT709, FULL, LIMITED, Colour, StreamInfo  # noqa: E402
 from models.export import Layer, Painter  # noqa: E402
@@ -183,7 +183,7 @@ def outcome() -> dict:
 
 
 def test_the_table_says_what_was_found_and_what_was_not_measured():
-    found = {finding.row.name: finding for finding in quality.findings(outcome())}
+    found = {finding.row.name: finding for finding in findings.findings(outcome())}
     expected = {
         "fast: style loss over Johnson's": (1.2, "ok"),
         "fast: style loss, unseen over named": (1.3, "ok"),
@@ -204,7 +204,7 @@ def test_the_table_says_what_was_found_and_what_was_not_measured():
 
 
 def test_without_a_checkpoint_nothing_is_compared_with_one():
-    found = quality.findings(outcome() | {"yardsticks": []})
+    found = findings.findings(outcome() | {"yardsticks": []})
     missing = {finding.row.name for finding in found if finding.row.name.startswith("fast") and not finding.measured}
     assert missing == {
         "fast: style loss over Johnson's",

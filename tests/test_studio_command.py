@@ -1,6 +1,7 @@
 """`allaprima studio` as it is typed: what it refuses at once, and the whole program."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,11 @@ import av
 import pytest
 
 from engine.cli import main
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 @pytest.mark.parametrize(
@@ -54,10 +60,29 @@ def test_the_page_may_choose_among_all_sources_and_sees_no_password():
 
 
 @pytest.mark.slow
+def test_it_can_be_interrupted_while_everything_is_compiled_for_the_first_time(tmp_path: Path):
+    command = [sys.executable, "-m", "engine.cli", "studio", "--port", str(free_port())]
+    program = subprocess.Popen(
+        command,
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert program.stdout is not None
+        assert "the studio is at" in program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        assert program.wait(8) == 0
+        assert program.stderr is not None
+        assert program.stderr.read() == ""
+    finally:
+        program.kill()
+
+
+@pytest.mark.slow
 def test_the_whole_program_paints_a_source_beside_the_page_until_it_is_interrupted(tmp_path: Path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    film = tmp_path / "painted.mp4"
+    port, film = free_port(), tmp_path / "painted.mp4"
     command = [sys.executable, "-m", "engine.cli", "studio", "--port", str(port), "--sink", str(film), "--token", "hm"]
     command += ["--source", "lavfi:testsrc2=size=160x120:rate=15,realtime"]
     program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -2,7 +2,6 @@
 
 from browser import Browser, Server, in_browser, until
 
-pytest_plugins = ["browser"]
 pytestmark = in_browser
 
 

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 from browser import Browser, Server, choose, in_browser, until
 
-pytest_plugins = ["browser"]
 pytestmark = in_browser
 
 
@@ -21,6 +20,21 @@ def test_the_camera_comes_back_painted_and_a_key_changes_the_painting(browser: B
     assert "The green hour" in browser.text("#label")
     browser.press("\ue014")  # the right arrow
     until(lambda: browser.is_painted(2))
+
+
+def test_the_camera_is_asked_for_once_there_is_something_to_paint_it_with(browser: Browser, server: Server) -> None:
+    server.studio.ready = False
+    browser.open(server)
+    until(lambda: browser.text("#empty-text").startswith("Getting ready"))
+    browser.click("#start")
+    browser.press("c")
+    time.sleep(0.7)  # more than from one status to the next
+    assert browser.run("return document.getElementById('before').srcObject === null")
+    server.studio.ready = True
+    until(lambda: browser.run("return !document.getElementById('start').disabled"))
+    assert browser.text("#empty-text").startswith("Your camera")
+    browser.click("#start")
+    until(lambda: browser.state == "live")
 
 
 def test_a_dropped_picture_becomes_the_style(browser: Browser, server: Server) -> None:

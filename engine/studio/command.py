@@ -1,6 +1,7 @@
 """`allaprima studio`: the stage, and the server that shows it."""
 
 import argparse
+import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -84,6 +85,9 @@ def run(options: argparse.Namespace) -> int:
         stage.close()
         for note in [note for sink in sinks for note in (*sink.notes, *([sink.failing] if sink.failing else []))]:
             print(f"allaprima: {note}", file=sys.stderr)
+    if stage.is_alive():  # in a compiler, which cannot be interrupted and does not survive the interpreter's end
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 

@@ -201,11 +201,11 @@ class Stage(threading.Thread):
             self._run.end(self.patience)
 
     def close(self) -> None:
-        """End everything, the sinks last."""
+        """End everything, the sinks last. The first network, while it is being made, is not waited for."""
         if self.player is not None:
             self.player.close()
         self._closing.set()
-        self.join(10)
+        self.join(10 if self._run is not None else 0.1)
         for sink in self._sinks:
             sink.close()
 

@@ -16,6 +16,7 @@ import { Stage } from "/page/stage.js";
 import { showStatus } from "/page/status.js";
 
 const el = (id) => document.getElementById(id);
+const PROMISE = "Your camera goes to this studio only, and comes back painted.";
 const STEP = 0.05; // of a control, by a key
 const STATES = { connecting: "Connecting", open: "Ready", live: "Live", lost: "Reconnecting" };
 
@@ -44,6 +45,8 @@ let heard = 0; // how often they were told
 let source = ""; // what the server paints: "browser", or a source of its own
 let size = null; // in which it was asked to
 let joined = false;
+let opening = false; // whether the camera is being asked for
+let ready = false; // whether the server can paint
 
 // What the server says
 
@@ -91,6 +94,8 @@ function showStage(status) {
   warn("failing", status.failing ?? "");
   warn("camera", status.source === "browser" && joined && !stage.local && !status.camera ? "No camera is connected" : "");
   size = status.asked.size;
+  ready = status.size !== null;
+  showStart();
   input.show(status);
   showSource(status.source);
 }
@@ -135,8 +140,16 @@ async function load() {
 
 // Taking part
 
+/** A camera that came before there is anything to paint it with would wait, and keep some of that delay. */
+function showStart() {
+  el("start").disabled = opening || !ready;
+  el("empty-text").textContent = ready ? PROMISE : "Getting ready to paint. The very first time that takes some seconds.";
+}
+
 async function start() {
-  el("start").disabled = true;
+  if (!ready) return;
+  opening = true;
+  showStart();
   try {
     release();
     stage.local = await openCamera(input.camera, size);
@@ -146,7 +159,8 @@ async function start() {
     say(error.message);
     if (joined) watch(); // the camera before it is let go already
   }
-  el("start").disabled = false;
+  opening = false;
+  showStart();
 }
 
 function watch() {

@@ -1,0 +1,38 @@
+"""Fixtures of more than one file."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from browser import Browser, Server
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Browser]":
+    from browser import Browser
+
+    browser = Browser(tmp_path_factory.mktemp("downloads"))
+    yield browser
+    browser.driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: "Browser") -> "Iterator[Browser]":
+    """On an empty page, with no downloads; afterwards, the server's Content-Security-Policy must have refused nothing."""
+    for path in chromium.downloads.iterdir():
+        path.unlink()
+    yield chromium
+    severe = [entry["message"] for entry in chromium.driver.get_log("browser") if "Security" in entry["message"]]
+    chromium.driver.get("about:blank")
+    assert severe == []
+
+
+@pytest.fixture
+def server() -> "Iterator[Server]":
+    from browser import Server, mock
+
+    server = Server(mock.Studio())
+    yield server
+    server.close()
