@@ -1,12 +1,16 @@
 """Fixtures of more than one file."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from perception import random_vgg
 
 if TYPE_CHECKING:
     from browser import Browser, Server
+
+    from models.training.losses import Vgg19
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +40,15 @@ def server() -> "Iterator[Server]":
     server = Server(mock.Studio())
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_vgg(tmp_path_factory.mktemp("vgg") / "vgg.safetensors")
+
+
+@pytest.fixture(scope="session")
+def vgg(vgg_file: Path) -> "Vgg19":
+    from models.training.losses import Vgg19
+
+    return Vgg19(vgg_file)

@@ -17,6 +17,11 @@ def texture(width: int, height: int, seed: int = 0, smooth: float = 2.0) -> np.n
     return (16 + (blurred - low) / (high - low) * 219).astype(np.uint8)
 
 
+def colours(side: int, seed: int, smooth: float = 6) -> np.ndarray:
+    """Smooth random R'G'B' uint8 [side, side, 3]."""
+    return np.stack([texture(side, side, seed * 3 + i, smooth) for i in range(3)], -1)
+
+
 def frame_of(luma: np.ndarray, index: int = 0, chroma: int = 128, rate: int = 25) -> Frame:
     """A frame with this luma and even chroma."""
     picture = av.VideoFrame(luma.shape[1], luma.shape[0], "yuv420p")

@@ -3,8 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from perception import random_vgg
-from scenes import texture
+from scenes import colours
 
 torch = pytest.importorskip("torch")
 
@@ -12,22 +11,7 @@ from models.training import gatys  # noqa: E402
 from models.training.losses import Vgg19  # noqa: E402
 from models.training.pictures import to_tensor  # noqa: E402
 
-
-def colours(side: int, seed: int) -> np.ndarray:
-    return np.stack([texture(side, side, seed * 3 + i, smooth=5) for i in range(3)], -1)
-
-
 PHOTO, PAINTING = (to_tensor(colours(48, seed)[None]) for seed in (1, 2))
-
-
-@pytest.fixture(scope="module")
-def vgg_file(tmp_path_factory):
-    return random_vgg(tmp_path_factory.mktemp("vgg") / "vgg.safetensors")
-
-
-@pytest.fixture(scope="module")
-def vgg(vgg_file):
-    return Vgg19(vgg_file)
 
 
 @pytest.fixture

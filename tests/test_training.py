@@ -6,8 +6,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from perception import random_vgg
-from scenes import texture
+from scenes import colours
 
 torch = pytest.importorskip("torch")
 
@@ -22,20 +21,6 @@ from models.training.loop import Course  # noqa: E402
 from models.training.pictures import to_tensor  # noqa: E402
 
 TINY = Shape(wide=8, deep=16, blocks=1)
-
-
-def colours(side: int, seed: int, smooth: int = 6) -> np.ndarray:
-    return np.stack([texture(side, side, seed * 3 + i, smooth=smooth) for i in range(3)], -1)
-
-
-@pytest.fixture(scope="module")
-def vgg_file(tmp_path_factory):
-    return random_vgg(tmp_path_factory.mktemp("vgg") / "vgg.safetensors")
-
-
-@pytest.fixture(scope="module")
-def vgg(vgg_file):
-    return losses.Vgg19(vgg_file)
 
 
 @pytest.fixture
@@ -123,68 +108,6 @@ def test_a_settled_network_never_reaches_further():
     generator.bounded = watch
     generator(picture, vector)
     assert max(reached.values()) <= 0.5
-
-
-def test_light_must_stay_light_and_dark_dark_whatever_the_palette():
-    photograph = to_tensor(colours(64, 1, smooth=20)[None])
-    other = to_tensor(colours(64, 5, smooth=20)[None])
-    assert float(losses.tone_loss(photograph * 0.5 + 0.2, photograph)) < 0.1
-    assert float(losses.tone_loss(1 - photograph, photograph)) > 2
-    assert float(losses.tone_loss(other, photograph)) > 0.5
-
-
-def test_a_painting_has_no_style_loss_to_itself_and_much_to_another(vgg):
-    style = losses.StyleLoss(vgg, losses.Judgement(scales=(0.0, 1.0, 0.7)))  # at full scale a random part is judged
-    one, other = (to_tensor(colours(128, seed, smooth)[None]) for seed, smooth in ((1, 3), (2, 12)))
-    assert float(style(one, style.targets(one))) == pytest.approx(0, abs=1e-6)
-    assert float(style(other, style.targets(one))) > 0.05
-
-
-def test_a_gram_matrix_has_the_gradient_of_its_definition():
-    features = torch.randn(2, 5, 4, 3, dtype=torch.float64, requires_grad=True)
-
-    def plain(x):
-        flat = x.flatten(2)
-        return flat @ flat.transpose(1, 2) / flat.shape[2]
-
-    torch.testing.assert_close(losses.gram(features).double(), plain(features), atol=1e-6, rtol=1e-6)
-    weight = torch.randn(2, 5, 5, dtype=torch.float64)
-    (found,) = torch.autograd.grad((losses.gram(features).double() * weight).sum(), features)
-    (expected,) = torch.autograd.grad((plain(features) * weight).sum(), features)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-def test_what_moves_with_the_scene_costs_nothing_and_what_stays_behind_does():
-    picture = to_tensor(colours(96, 1)[None])
-    shift = torch.zeros(1, 64, 64, 2)
-    shift[..., 0], shift[..., 1] = 8, 16
-    first, second = picture[..., :64, :64], picture[..., 16:80, 8:72]
-    visible = torch.zeros(1, 64, 64)
-    visible[:, :48, :56] = 1
-    paint = lambda rgb: 1 - rgb  # noqa: E731
-    still = losses.temporal_loss((paint(first), paint(second)), (first, second), shift, visible)
-    # the change of light that is taken off is that of the input, which here is none
-    assert float(still) == pytest.approx(0, abs=1e-9)
-    assert float(losses.temporal_loss((first, first), (first, second), shift, visible)) > 1e-3
-
-
-def test_a_change_of_light_in_the_input_is_allowed_in_the_painting():
-    given = to_tensor(colours(64, 1)[None]) * 0.5
-    none, everywhere = torch.zeros(1, 64, 64, 2), torch.ones(1, 64, 64)
-    brighter = (given, given + 0.1)
-    assert float(losses.temporal_loss(brighter, brighter, none, everywhere)) == pytest.approx(0, abs=1e-9)
-    assert float(losses.temporal_loss(brighter, (given, given), none, everywhere)) == pytest.approx(0.01, rel=1e-3)
-
-
-def test_features_are_compared_along_the_flow():
-    features = torch.randn(1, 6, 8, 8)
-    shift = torch.zeros(1, 64, 64, 2)
-    shift[..., 0] = 16
-    moved = torch.roll(features, -2, 3)
-    visible = torch.zeros(1, 64, 64)
-    visible[..., :48] = 1
-    assert float(losses.feature_temporal_loss((features, moved), shift, visible)) == pytest.approx(0, abs=1e-6)
-    assert float(losses.feature_temporal_loss((features, features), shift, visible)) > 0.1
 
 
 def test_training_learns_and_goes_on_from_where_it_was(folders, vgg_file, small):
@@ -387,13 +310,3 @@ def test_bfloat16_is_used_where_the_processor_multiplies_it(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False, "avx512_f": True})
     assert device.precision(torch.device("cpu")) == torch.float32
     assert device.precision(torch.device("cuda")) == torch.bfloat16
-
-
-def test_a_grid_of_tiles_costs_and_a_picture_that_has_none_does_not():
-    picture = to_tensor(np.stack([colours(96, 4)]))
-    quiet = losses.grid_loss(picture)
-    grid = torch.zeros(1, 1, 96, 96)
-    grid[..., ::4, :] = 8 / 255
-    assert float(losses.grid_loss(picture * 0.8 + grid)) > 20 * float(quiet)
-    shifted = losses.grid_loss(picture * 0.5 + 0.2)  # lighter everywhere is no grid
-    assert float(shifted) <= float(quiet)

@@ -4,10 +4,8 @@ import argparse
 import json
 
 import cv2
-import numpy as np
 import pytest
-from perception import random_vgg
-from scenes import texture
+from scenes import colours
 
 torch = pytest.importorskip("torch")
 
@@ -24,19 +22,10 @@ from models.training.losses import (  # noqa: E402
 from models.training.pictures import Batch, to_tensor  # noqa: E402
 
 
-def colours(side: int, seed: int) -> np.ndarray:
-    return np.stack([texture(side, side, seed * 3 + i, smooth=6) for i in range(3)], -1)
-
-
 def batch(side: int = 64) -> Batch:
     """A picture that does not move."""
     frame = to_tensor(colours(side, 1)[None])
     return Batch(frame, frame.clone(), torch.zeros(1, side, side, 2), torch.ones(1, side, side))
-
-
-@pytest.fixture(scope="module")
-def vgg_file(tmp_path_factory):
-    return random_vgg(tmp_path_factory.mktemp("vgg") / "vgg.safetensors")
 
 
 @pytest.fixture

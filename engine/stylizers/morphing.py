@@ -183,7 +183,9 @@ class MorphingStylizer:
         with self._one_at_a_time:
             make = self._make
             key = make, vector.tobytes(), wish.network
-            if key not in self._expected and not self._closed:
+            if key in self._expected:
+                self._expected.move_to_end(key)
+            elif not self._closed:
                 self._expected[key] = self._made(make, vector, wish.network)
                 if len(self._expected) > MOST_EXPECTED:
                     self._expected.popitem(last=False)

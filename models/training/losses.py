@@ -32,7 +32,8 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class Weights:
     """How heavily each loss counts. `still` and `feature_still` are ReCoNet's; `same` is what strength 0 must give back;
-    `anchor` is for the encoder alone, see `models.training.train`; `grid` is against the one of tiles."""
+    `anchor` is for the encoder alone, see `models.training.train`; `grid` is against the one of tiles, `edge` against
+    frames."""
 
     content: float = 2.5
     style: float = 3.0
@@ -44,6 +45,7 @@ class Weights:
     teacher: float = 20.0
     anchor: float = 2.0
     grid: float = 3000.0
+    edge: float = 500.0
 
 
 class Vgg19(nn.Module):
@@ -188,6 +190,19 @@ def grid_loss(rgb: Tensor) -> Tensor:
     means = rgb_to_tiles(rgb).mean((2, 3))
     planes = means.split([TILE**2, TILE**2 // 4, TILE**2 // 4], 1)
     return torch.cat([plane - plane.mean(1, keepdim=True) for plane in planes], 1).square().mean(1)
+
+
+def edge_loss(bordered: Tensor, whole: Tensor, reach: int = 32) -> Tensor:
+    """How much of a frame is painted along the borders [N]: the mean squared difference between the painting of a part of a
+    picture, `bordered` [N, 3, H, W], and that part of the painting of the `whole`, where it has no borders.
+
+    A network feels a border by the zeros that convolutions pad with. A frame is alike all along a side, so that over
+    stretches of `reach` pixels along it the mean is taken first; strokes may differ.
+    """
+    apart = bordered - whole
+    across, down = F.avg_pool2d(apart, (1, reach)), F.avg_pool2d(apart, (reach, 1))
+    sides = across[..., :reach, :], across[..., -reach:, :], down[..., :reach], down[..., -reach:]
+    return torch.stack([side.square().mean((1, 2, 3)) for side in sides]).mean(0)
 
 
 def clip(rgb: Tensor) -> Tensor:
