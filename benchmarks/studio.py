@@ -191,30 +191,21 @@ def measure(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
 def rows(result: dict[str, Any]) -> list[Row]:
     """The figures that were asked for. Where only one bound was named, the aim is the same."""
 
-    def of(way: str, key: str) -> list[float]:
-        return [one[key] for one in result["switches"][way]]
+    def of_switches(way: str) -> list[Row]:
+        first, missed = ([one[key] for one in result["switches"][way]] for key in ("first", "missed"))
+        return [
+            Row(f"switch by {way}: until it shows, median", float(np.median(first)), "ms", 300, 300, higher=False),
+            Row("  the slowest", max(first), "ms", 300, 300, higher=False),
+            Row("  frames missed meanwhile, most", max(missed), "", 3, 0, higher=False),
+        ]
 
     found = [
         Row("painted and shown", result["shown_fps"], "fps", 24, 30),
         Row("  of them painted anew, not carried along", result["painted_anew_fps"], "fps", 24, 30),
         Row("glass to glass, median", result["latency_ms"]["p50"], "ms", 150, 150, higher=False),
         Row("glass to glass, p99", result["latency_ms"]["p99"], "ms", 250, 250, higher=False),
-        *(
-            row
-            for way in ("mouse", "script")
-            for row in (
-                Row(
-                    f"switch by {way}: until it shows, median",
-                    float(np.median(of(way, "first"))),
-                    "ms",
-                    300,
-                    300,
-                    False,
-                ),
-                Row("  the slowest", max(of(way, "first")), "ms", 300, 300, higher=False),
-                Row("  frames missed meanwhile, most", max(of(way, "missed")), "", 3, 0, higher=False),
-            )
-        ),
+        *of_switches("mouse"),
+        *of_switches("script"),
         Row("picture dropped: until 90 % painted in it", result["drop"]["arrived"], "ms", 2000, 2000, higher=False),
     ]
     if result["sound"]["clicks"]:

@@ -232,3 +232,13 @@ class Browser:
 
     async def leave(self) -> None:
         await self.connection.close()
+
+
+def ask(folder, questions, **settings):
+    """What `questions(client, api)` returns."""
+
+    async def asked():
+        async with served(folder, **settings) as (client, api):
+            return await questions(client, api)
+
+    return asyncio.run(asked())

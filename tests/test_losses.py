@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install
 
 from models.training import losses  # noqa: E402
 from models.training.pictures import to_tensor  # noqa: E402
-from models.training.train import Teacher  # noqa: E402
+from models.training.train import frame_loss  # noqa: E402
 
 
 def test_light_must_stay_light_and_dark_dark_whatever_the_palette():
@@ -110,5 +110,5 @@ def test_the_edges_of_a_painting_are_compared_with_the_same_place_in_a_larger_on
     picture = torch.zeros(1, 3, 192, 192)
     painted, _ = Student().paint(picture, None)
     # of each of four sides' 32 lines one is 0.5 off, and of the others the two ends of stretches of 32 pixels
-    found = float(Teacher._edges(Student(), picture, painted, None))
+    found = float(frame_loss(Student(), picture, painted, None))
     assert found == pytest.approx(0.25 / 32, rel=0.1)

@@ -11,7 +11,7 @@ from scenes import texture
 from engine.errors import StylizerError, UsageError
 from engine.stylizers import BACKENDS, fitting, installed, open_stylizer, openvino
 from kernels import cpu, reference
-from kernels.layout import MARGIN, TILE, tile_grid
+from kernels.layout import TILE, tile_grid
 from models.colour import Encoding, tile_transform
 from models.export import Painter, fold_colour, to_onnx
 from models.library import Library, shipped
@@ -65,15 +65,6 @@ def test_no_style_lays_a_grid_of_tiles_over_the_picture(network, name):
         assert np.abs(plane - plane.mean()).max() < 2.5  # codes; before there was a loss against it some had nine
 
 
-def luma_of(tiles: np.ndarray) -> np.ndarray:
-    """Of painted tiles uint8 [h, w, 24], without the margin."""
-    rows, columns = tiles.shape[:2]
-    luma = (
-        tiles[..., : TILE**2].reshape(rows, columns, TILE, TILE).transpose(0, 2, 1, 3).reshape(TILE * rows, TILE * columns)
-    )
-    return luma[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(float)
-
-
 def frame_of_border(painter: Painter) -> float:
     """By how many codes of luma the worst line along a border is painted otherwise than where there is no border.
 
@@ -89,7 +80,7 @@ def frame_of_border(painter: Painter) -> float:
             cut = [plane[at // k : (at + height) // k, at // k : (at + width) // k] for plane, k in planes]
             cpu.pack_tiles(*map(np.ascontiguousarray, cut), stylizer.input())
             stylizer.submit()
-            parts.append(luma_of(stylizer.collect()))
+            parts.append(reference.unpack_plane(stylizer.collect(), 0, TILE, (height, width)).astype(float))
         apart = parts[1][:-over, :-over] - parts[0][over:, over:]
         rows, columns = apart.mean(1), apart.mean(0)
         lines.append([rows[:reach], rows[-reach:], columns[:reach], columns[-reach:]])

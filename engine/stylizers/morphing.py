@@ -89,9 +89,10 @@ class MorphingStylizer:
         self._at_nought = facts.strength == 0
         self._conditioning, self._make, self._instead = conditioning, make, instead
         self._warm_up: Callable[[Stylizer], None] = _warm_up
-        self._one_at_a_time = threading.Lock()  # for making networks
+        # networks are made one at a time, under the lock of that name
+        self._one_at_a_time = threading.Lock()
         self._making = MORPH  # seconds that the last one took; of the first it is not known
-        self._expected: OrderedDict[tuple[Make, bytes, str], Stylizer] = OrderedDict()  # under it
+        self._expected: OrderedDict[tuple[Make, bytes, str], Stylizer] = OrderedDict()
         # between the painter and the thread, under the lock of `_changed`
         self._changed = threading.Condition()
         self._wish = Wish(facts.style, facts.strength, facts.network)

@@ -113,7 +113,7 @@ class Teacher:
             losses = {
                 "still": weights.still * temporal_loss(pair, given, batch.backward, batch.visible),
                 "deep": weights.feature_still * feature_temporal_loss(deep, batch.backward, batch.visible),
-                "edge": weights.edge * self._edges(student, batch.first, first, conditioning),
+                "edge": weights.edge * frame_loss(student, batch.first, first, conditioning),
                 "same": weights.same * (1 - strengths) * (first - batch.first).square().mean((1, 2, 3)),
             }
         else:
@@ -128,13 +128,13 @@ class Teacher:
             losses["teacher"] = weights.teacher * near
         return {name: value.mean() for name, value in losses.items()}
 
-    @staticmethod
-    def _edges(student: Atelier, given: Tensor, painted: Tensor, conditioning: Tensor) -> Tensor:
-        """`edge_loss` of the middle of `given`, painted for itself, against the middle of what was `painted` of it all."""
-        length = max(given.shape[-1] // 64 * 32, 32)
-        start = (given.shape[-1] - length) // 16 * 8
-        middle = (..., slice(start, start + length), slice(start, start + length))
-        return edge_loss(student.paint(given[middle], conditioning)[0], painted[middle].detach())
+
+def frame_loss(student: Atelier, given: Tensor, painted: Tensor, conditioning: Tensor) -> Tensor:
+    """`edge_loss` of the middle of `given`, painted for itself, against the middle of what was `painted` of it all."""
+    length = max(given.shape[-1] // 64 * 32, 32)
+    start = (given.shape[-1] - length) // 16 * 8
+    middle = (..., slice(start, start + length), slice(start, start + length))
+    return edge_loss(student.paint(given[middle], conditioning)[0], painted[middle].detach())
 
 
 def anchor_loss(student: Atelier, named: Styles, count: int, random: np.random.Generator) -> Tensor:
