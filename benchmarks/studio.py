@@ -26,7 +26,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,6 @@ from benchmarks.chain import Row
 from benchmarks.rig import SIZE, Browser, Server, all_busy, busy, show, studio, write
 from engine.controls import Controls
 from engine.errors import AllaPrimaError, SourceError
-from engine.studio.command import open_painting
-from engine.studio.feed import Shape
-from models.library import Library
 
 LOOKS = ("great-wave", "scream", "woman-with-hat", Controls().style)  # one after the other, of very different colours
 BEFORE, SETTLED, AFTER = 1.5, 2.0, 3.5  # seconds around a switch: before it, until it is over, and until the next
@@ -86,12 +82,6 @@ def of_switch(camera: Sequence[glass.Seen], page: Sequence[glass.Seen], asked: f
 
 def _between(frames: Sequence[glass.Seen], begin: float, end: float) -> list[glass.Seen]:
     return [frame for frame in frames if begin <= frame.time < end]
-
-
-def compile_ahead() -> None:
-    """Have all that is switched to compiled, and kept, for pictures of this camera."""
-    for look in LOOKS:
-        open_painting(Library(), partial(Controls, style=look), Shape(*SIZE), "auto").stylizer.close()
 
 
 def watch(server: Server, browser: Browser, seconds: float) -> tuple[float, float, dict[str, Any]]:
@@ -142,7 +132,6 @@ def of_webrtc(before: dict[str, dict], after: dict[str, dict], seconds: float) -
 def measure(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Everything, ready for JSON. Raises AllaPrimaError."""
     picture = ["POST", "/api/styles?name=dropped", base64.b64encode(dropped_picture()).decode(), "image/png"]
-    compile_ahead()
     with studio() as (server, browser):
         say(f"watching for {seconds:g} s")
         begin, end, facts = watch(server, browser, seconds)

@@ -53,8 +53,9 @@ def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str]
     info, report = source.info, Report()
     size = (info.width, info.height)
     library = beginning(controls.network, Library())
+    colours, depth = colour_encoding(info), in_flight(info)
     painting = open_stylizer(
-        controls.style, size, colour_encoding(info), options.backend, in_flight(info), library, controls.strength
+        controls.style, size, colours, options.backend, depth, library, controls.strength, changing=info.live
     )
     report.facts = painting.facts
     for line in painting.facts.fallbacks:

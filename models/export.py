@@ -91,21 +91,19 @@ class Graph:
         codes = self.node("QuantizeLinear", [x, *parameters], f"{name}.codes")
         return self.node("DequantizeLinear", [codes, *parameters], f"{name}.value")
 
+    def dequantised(self, name: str, codes: np.ndarray, step: np.ndarray) -> str:
+        """The kernel of a layer, int8 [O, I, 3, 3] with a step for each output channel."""
+        parameters = [
+            self.constant(f"{name}.weight.codes", codes),
+            self.constant(f"{name}.weight.step", step),
+            self.constant(f"{name}.weight.zero", np.zeros(len(step), np.int8)),
+        ]
+        return self.node("DequantizeLinear", parameters, f"{name}.weight", axis=0)
+
     def convolution(self, x: str, name: str, stride: int = 1) -> str:
         layer = self.painter.layers[name]
-        codes, step = quantise(layer.weight)
-        weight = self.node(
-            "DequantizeLinear",
-            [
-                self.constant(f"{name}.weight.codes", codes),
-                self.constant(f"{name}.weight.step", step),
-                self.constant(f"{name}.weight.zero", np.zeros(len(step), np.int8)),
-            ],
-            f"{name}.weight",
-            axis=0,
-        )
-        bias = self.constant(f"{name}.bias", layer.bias)
-        return self.node("Conv", [x, weight, bias], f"{name}.sum", kernel_shape=[3, 3], pads=[1] * 4, strides=[stride] * 2)
+        inputs = [x, self.dequantised(name, *quantise(layer.weight)), self.constant(f"{name}.bias", layer.bias)]
+        return self.node("Conv", inputs, f"{name}.sum", kernel_shape=[3, 3], pads=[1] * 4, strides=[stride] * 2)
 
     def activation(self, x: str, name: str) -> str:
         return self.quantised(self.node("Relu", [x], f"{name}.relu"), name, self.painter.ranges[name] / 255)

@@ -239,6 +239,12 @@ class Library:
         lasting = bool((self._tensor("styles") == conditioning).all(1).any())
         return Painter(layers, dict(zip([name for name in layers if name != "leave"], reach, strict=True)), lasting)
 
+    @property
+    def unstyled(self) -> Painter:
+        """The network with gains of 1 and no biases: its kernels, of which every style is a scaling. Raises LibraryError."""
+        counts = [len(self._tensor(f"{name}.codes")) for name in self._layers]
+        return self.painter(np.concatenate([np.repeat(np.array([1, 0], np.float32), count) for count in counts]))
+
     @cached_property
     def _layers(self) -> list[str]:
         """Names of the layers from front to back."""

@@ -70,7 +70,6 @@ class Studio:
     roles: list[str] = field(default_factory=list)  # of every offer
     sockets: set[web.WebSocketResponse] = field(default_factory=set)
     ready: bool = True  # whether it can paint
-    told: list[dict] = field(default_factory=list)  # by the page over these
     camera: MediaStreamTrack | None = None
     sound: MediaStreamTrack | None = None
     relay: MediaRelay = field(default_factory=MediaRelay)
@@ -263,8 +262,6 @@ def make_app(studio: Studio) -> web.Application:
                     message = await socket.receive(timeout=0.5)
                 except TimeoutError:
                     continue
-                if message.type == WSMsgType.TEXT:
-                    studio.told.append(message.json())
                 if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
                     break
         finally:

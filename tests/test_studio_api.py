@@ -100,27 +100,6 @@ def test_a_thousand_malformed_messages_leave_it_running(tmp_path):
     assert not closed
 
 
-def test_what_is_likely_to_be_chosen_is_told_to_the_stage_and_only_that(tmp_path):
-    async def questions(client, api):
-        expected, before = [], api.desk.controls
-        api.stage.expect = expected.append
-        async with client.ws_connect("/api/live") as channel:
-            for style in ("great-wave", "no-such", 7, "scream:0.5,udnie:0.5"):
-                await channel.send_json({"type": "likely", "style": style})
-            errors = []
-            while len(errors) < 2:
-                said = await channel.receive_json(timeout=10)
-                errors += [said["error"]] if said["type"] == "error" else []
-        while len(expected) < 2:
-            await asyncio.sleep(0.01)
-        return expected, errors, api.desk.controls == before
-
-    expected, errors, unchanged = ask(tmp_path, questions)
-    assert expected == ["great-wave", "scream:0.5,udnie:0.5"]
-    assert errors == ["there is no style 'no-such'", "style is a text of at most 1000 characters"]
-    assert unchanged
-
-
 BODIES = [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 20_000, b'{"strength": NaN}', b"7" * 5000]
 
 

@@ -52,15 +52,6 @@ def test_a_dropped_picture_becomes_the_style(browser: Browser, server: Server) -
     assert browser.run("return document.querySelector('[data-name=mein-bild]').getAttribute('aria-checked')") == "true"
 
 
-def test_a_painting_on_which_the_pointer_rests_is_told_before_it_is_chosen(browser: Browser, server: Server) -> None:
-    browser.open(server)
-    until(lambda: browser.run("return document.querySelectorAll('.paint').length") == 3)
-    browser.point_at("[data-name=red]")  # which is painted already
-    browser.point_at("[data-name=blue]")
-    until(lambda: server.studio.told == [{"type": "likely", "style": "blue"}])
-    assert server.studio.controls["style"] == "red"
-
-
 def test_a_file_that_is_no_picture_is_refused_in_one_line(browser: Browser, server: Server) -> None:
     browser.open(server)
     until(lambda: browser.run("return document.querySelectorAll('.paint').length") == 3)

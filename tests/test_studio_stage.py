@@ -1,7 +1,6 @@
 """The stage paints on, whatever happens to its network, its source, its sinks and its listeners."""
 
 import asyncio
-import threading
 import time
 from dataclasses import replace
 from fractions import Fraction
@@ -16,7 +15,6 @@ from engine.errors import SinkError, SourceError
 from engine.frame import BT601, Colour, Frame, StreamInfo
 from engine.sources import open_source
 from engine.sources.paced import PacedSource
-from engine.studio.ahead import REST, Ahead
 from engine.studio.beside import Beside
 from engine.studio.broadcast import Clock, Hall
 from engine.studio.feed import CLOCK, SOUND_RATE, Shape, shown
@@ -288,39 +286,3 @@ def test_a_slow_listener_gets_the_newest_and_holds_nobody_up():
         return heard, await slow.next()
 
     assert asyncio.run(listen()) == (list(range(50)), 49)
-
-
-def test_networks_are_made_ahead_one_by_one_and_no_further_once_it_is_over():
-    made = []
-
-    def expect(look: str) -> None:
-        made.append(look)
-        if look == "broken":
-            raise RuntimeError("no memory")
-        if look == "last":
-            ahead.close()
-
-    ahead = Ahead(expect, ["first", "broken", "last", "never"], lambda: False)
-    ahead.start()
-    ahead.join(10)
-    assert made == ["first", "broken", "last"]
-
-
-def test_what_is_likely_to_be_chosen_does_not_wait_its_turn_nor_for_a_rest():
-    made = []
-    all_made = threading.Event()
-
-    def expect(look: str) -> None:
-        made.append(look)
-        if look == "first":
-            ahead.sooner("passed by")
-            ahead.sooner("hovered")
-        elif look == "hovered":
-            all_made.set()
-
-    ahead = Ahead(expect, ["first", "later"], lambda: bool(made))  # nobody is there until the first is made
-    ahead.start()
-    assert all_made.wait(REST / 2)
-    ahead.close()
-    ahead.join(10)
-    assert made == ["first", "hovered"]

@@ -250,13 +250,9 @@ class Api:
         try:
             message = _parsed(text)
             kind = message.pop("type", None) if isinstance(message, dict) else None
-            if kind == "likely":
-                likely = schema.changed(self.desk.controls, {"style": message.get("style")}, self.desk.library)
-                self.stage.expect(likely.style)
-            elif kind == "controls":
-                self.desk.turn(message)
-            else:
-                raise UsageError("a message is {type: controls, ...} or {type: likely, style: ...}")
+            if kind != "controls":
+                raise UsageError("a message is {type: controls, ...}")
+            self.desk.turn(message)
         except UsageError as error:
             with contextlib.suppress(ConnectionError):
                 await channel.send_json({"type": "error", "error": str(error)[:300]})

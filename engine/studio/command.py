@@ -64,8 +64,7 @@ def run(options: argparse.Namespace) -> int:
     sinks = [Beside(uri, partial(open_sink, uri)) for uri in options.sink]
     desk = Desk(controls, library)
     make = partial(open_painting, library, lambda: desk.controls)
-    looks = [style.name for style in library.shipped]
-    stage = Stage(make, lambda: desk.controls, sinks, size, options.backend, looks)
+    stage = Stage(make, lambda: desk.controls, sinks, size, options.backend)
     uris = options.source or ["browser"]
     sources = sources_of(uris)
     app = Api(stage, desk, Gallery(library), Presets(user_presets()), sources).application(Guardian(options.host, token))
@@ -106,4 +105,4 @@ def open_painting(library: Library, controls: Callable[[], Controls], shape: Sha
     wish, info = controls(), StreamInfo(shape.width, shape.height, CLOCK, colour=shape.colour, live=True)
     size = (shape.width, shape.height)
     begun = beginning(wish.network, library)
-    return open_stylizer(wish.style, size, colour_encoding(info), backend, 1, begun, wish.strength)
+    return open_stylizer(wish.style, size, colour_encoding(info), backend, 1, begun, wish.strength, changing=True)

@@ -77,10 +77,6 @@ class Guard:
         if self._painting is not None:
             self._painting.stylizer.prepare_with(warm_up)
 
-    def expect(self, look: str) -> None:
-        if self._painting is not None:
-            self._painting.stylizer.expect(look)
-
     @property
     def settled(self) -> bool:
         return self._painting is None or self._painting.stylizer.settled

@@ -18,7 +18,6 @@ from engine.notes import reason
 from engine.pipeline import Pipeline
 from engine.report import Report
 from engine.sources import Source
-from engine.studio.ahead import Ahead
 from engine.studio.beside import Beside
 from engine.studio.broadcast import Broadcast, Hall
 from engine.studio.feed import Feed, Player, Shape, Tap
@@ -73,13 +72,11 @@ class _Run:
     guard: Guard
     shape: Shape
     backend: str
-    ahead: Ahead
     thread: threading.Thread | None = None
     error: Exception | None = None
     began: float = 0.0  # on the clock of time.monotonic
 
     def start(self) -> None:
-        self.ahead.start()
         self.began = time.monotonic()
         self.thread = threading.Thread(target=self._paint, name="painter", daemon=True)
         self.thread.start()
@@ -95,7 +92,6 @@ class _Run:
             self.error = error
 
     def end(self, patience: float) -> None:
-        self.ahead.close()
         self.pipeline.stop()
         if self.thread is not None:
             self.thread.join(patience)
@@ -106,7 +102,7 @@ class Stage(threading.Thread):
     """Paints what `feed` gives into `broadcast` and `sinks`, whatever happens, from `start` to `close`.
 
     `make` opens the network for a shape on a backend; `controls` is asked for every frame. `size` (width, height) is kept
-    where given, else it follows the camera. The networks of `looks` are made ahead.
+    where given, else it follows the camera.
     """
 
     patience = 3.0  # seconds without a painted frame, while others come, after which a chain counts as hung
@@ -119,14 +115,13 @@ class Stage(threading.Thread):
         sinks: Sequence[Beside] = (),
         size: tuple[int, int] | None = None,
         backend: str = "auto",
-        looks: Sequence[str] = (),
     ):
         super().__init__(name="stage", daemon=True)
         self.feed, self.broadcast, self.report = Feed(), Broadcast(), Report()
         self.sound: Hall[tuple[av.AudioFrame, float]] = Hall(_SOUND_ROOM)  # with the instant that it is of
         self.size, self.backend = size, backend
         self.player: Player | None = None  # of a source of the engine's; without one, browsers send their cameras
-        self._make, self._controls, self._sinks, self._looks = make, controls, sinks, looks
+        self._make, self._controls, self._sinks = make, controls, sinks
         self._run: _Run | None = None
         self._broke: str | None = None  # why the chain before this one ended
         self._refused: str | None = None  # why what was asked for last is not done
@@ -147,12 +142,6 @@ class Stage(threading.Thread):
         """From now on paint in `size` (width, height; None follows the camera) on `backend`."""
         self._refused, self._not_before = None, 0.0
         self.size, self.backend = size, backend
-
-    def expect(self, look: str) -> None:
-        """`look` is likely to be chosen soon."""
-        run = self._run
-        if run is not None:
-            run.ahead.sooner(look)
 
     def hear(self, sound: av.AudioFrame, instant: float) -> None:
         """What is to be heard with the picture captured at `instant`, in seconds of `time.perf_counter`."""
@@ -263,7 +252,6 @@ class Stage(threading.Thread):
         self._broke = why
         self._breaks = self._breaks + 1 if time.monotonic() - broken.began < _LONGEST_REST else 1
         run = self._prepared(broken.shape, broken.backend, None, rest(self.again, self._breaks))
-        broken.ahead.close()
         broken.pipeline.stop()  # one that hangs ends whenever it wakes up
         threading.Thread(target=broken.guard.close, daemon=True).start()
         self._begin(run)
@@ -279,10 +267,7 @@ class Stage(threading.Thread):
             self._controls,
         )
         pipeline.warm = first is None
-        return _Run(pipeline, guard, shape, backend, Ahead(guard.expect, self._looks, self._is_busy))
-
-    def _is_busy(self) -> bool:
-        return self.feed.offered > 0
+        return _Run(pipeline, guard, shape, backend)
 
     def _begin(self, run: _Run) -> None:
         self._progress = (self.broadcast.count, self.feed.offered, time.monotonic())

@@ -16,12 +16,13 @@ import numpy as np
 from engine.controls import AUTO
 from engine.errors import StylizerError, UsageError
 from engine.report import Facts
-from engine.stylizers.morphing import Made, MorphingStylizer, Wish
+from engine.stylizers.morphing import Made, MorphingStylizer, Mould, Wish
 from kernels import gpu
 from kernels.layout import CHANNELS, tile_grid
 from models.colour import Encoding
 from models.export import Painter, fold_colour
 from models.library import Library, LibraryError
+from models.pliable import PliableNetwork
 
 
 class Stylizer(Protocol):
@@ -98,9 +99,10 @@ def open_stylizer(
     depth: int = 1,
     library: Library | None = None,
     strength: float = 1.0,
+    changing: bool = False,
 ) -> Painting:
     """The library's network for `look` (see `Library.conditioning`) at `strength` in [0, 1] and pictures of `size` (width,
-    height) in `encoding`, on the best backend that runs.
+    height) in `encoding`, on the best backend that runs. Where the style will be `changing` it is made ready for that.
 
     With `backend` named, that one or an error. Raises UsageError for a look or a backend that there is not, StylizerError if
     the model is damaged or nothing runs it.
@@ -114,7 +116,7 @@ def open_stylizer(
         raise (UsageError if _is_sound(library) else StylizerError)(str(error)) from error
     width, height = size
     grid = tile_grid(width, height)
-    first = partial(_first_that_runs, library, encoding, grid, depth)
+    first = partial(_first_that_runs, library, encoding, grid, depth, changing)
     backends = [backend]
     if backend == "auto":
 
@@ -134,7 +136,7 @@ def open_stylizer(
         return library.of(wish.network).conditioning(wish.look, wish.strength)
 
     instead = partial(first, [name for name in BACKENDS if name not in ON_GPU]) if made.backend in ON_GPU else None
-    return Painting(MorphingStylizer(stylizer, vector, facts, conditioning, made.make, instead), facts)
+    return Painting(MorphingStylizer(stylizer, vector, facts, conditioning, made.make, instead, made.knead), facts)
 
 
 def fitting() -> list[str]:
@@ -154,10 +156,10 @@ def _fastest_first(backends: list[str], make: Callable[[str], Any], network: str
 
     def measure(name: str) -> float:
         stylizer = make(name)
-        device = stylizer.open_device()
-        ready = stylizer.engine.network(device)
+        opened = stylizer.open_device()
+        ready = stylizer.engine.network(opened)
         ready.load(stylizer.weights)
-        return measured.milliseconds(ready, device, grid)
+        return measured.milliseconds(ready, opened, grid)
 
     with contextlib.suppress(Exception):  # no CuPy, no driver that it knows, or nothing that runs
         versions = map(installed, ("allaprima", *on_gpu))
@@ -178,6 +180,7 @@ def _first_that_runs(
     encoding: Encoding,
     grid: tuple[int, int],
     depth: int,
+    changing: bool,
     backends: Iterable[str],
     vector: np.ndarray,
     network: str,
@@ -186,8 +189,11 @@ def _first_that_runs(
     refused: list[str] = []
     for name in backends:
         try:
-            make = partial(_make, _kind(name), library, encoding, grid, depth)
-            return Made(name, make(vector, network), make, refused)
+            kind = _kind(name)
+            make = partial(_make, kind, library, encoding, grid, depth)
+            pliable = getattr(kind, "pliable", None) if changing else None
+            knead = partial(_knead, pliable, library, encoding, grid, depth) if pliable else None
+            return Made(name, make(vector, network), make, refused, knead)
         except LibraryError as error:
             raise StylizerError(str(error)) from error
         except ImportError:
@@ -207,6 +213,12 @@ def _make(
     network: str,
 ) -> Stylizer:
     return kind(fold_colour(library.of(network).painter(vector), encoding), grid, depth)
+
+
+def _knead(
+    pliable: Callable, library: Library, encoding: Encoding, grid: tuple[int, int], depth: int, network: str
+) -> Mould:
+    return pliable(PliableNetwork(library.of(network).unstyled, encoding), grid, depth).styled
 
 
 def _is_sound(library: Library) -> bool:

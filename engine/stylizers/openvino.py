@@ -5,6 +5,7 @@ Compiling takes 0.1 s, loading what was compiled a fifth of that; so what is com
 
 import hashlib
 import os
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from platformdirs import user_cache_path
 
 from engine.stylizers import new_tiles
 from engine.stylizers.measured import write
+from kernels.layout import CHANNELS
 from models.export import Painter, to_onnx
+from models.pliable import PliableNetwork
 
 MOST_KEPT = 64  # compiled networks, 1 to 5 MB each
 
@@ -24,32 +27,36 @@ def kept_folder() -> Path:
     return user_cache_path("allaprima", appauthor=False) / "openvino"
 
 
-class OpenVinoStylizer:
-    """See `engine.stylizers.Stylizer`. One frame in flight runs on all cores; of several, each runs on a single core."""
+class _Lane:
+    """Frames through a compiled network, first in, first out: with one in flight on all cores, of several each on a single
+    core. `submit` may set other inputs than the picture, float32 by their names, which must not change later."""
 
-    def __init__(self, painter: Painter, grid: tuple[int, int], depth: int):
-        core = ov.Core()
-        hints = {"PERFORMANCE_HINT": "LATENCY"} if depth == 1 else {"NUM_STREAMS": min(depth, os.cpu_count() or 1)}
-        # threads pinned to cores would fight with the decoder's and the encoder's
-        compiled = _compiled(core, painter, grid, hints | {"ENABLE_CPU_PINNING": False})
+    precision = "int8"
+
+    def __init__(self, compiled: ov.CompiledModel, grid: tuple[int, int], depth: int):
         self.version = ov.__version__.split("-")[0]
-        self.device = core.get_property("CPU", "FULL_DEVICE_NAME")
-        self.precision = "int8"
+        self.device = _device()
         self.depth = depth
         # one more than in flight: the last result stays valid while the next frames are painted
         self._requests = [compiled.create_infer_request() for _ in range(depth + 1)]
         self._inputs = [new_tiles(grid) for _ in self._requests]
         self._outputs = [new_tiles(grid) for _ in self._requests]
         for request, source, target in zip(self._requests, self._inputs, self._outputs, strict=True):
-            request.set_input_tensor(ov.Tensor(source, shared_memory=True))
+            request.set_tensor("tiles", ov.Tensor(source, shared_memory=True))
             request.set_output_tensor(ov.Tensor(target, shared_memory=True))
+        self._rows: list[dict[str, ov.Tensor] | None] = [None for _ in self._requests]  # that are set
         self._submitted = self._collected = 0
 
     def input(self) -> np.ndarray:
         return self._inputs[self._submitted % len(self._requests)][0]
 
-    def submit(self) -> None:
-        self._requests[self._submitted % len(self._requests)].start_async()
+    def submit(self, rows: dict[str, ov.Tensor] | None = None) -> None:
+        index = self._submitted % len(self._requests)
+        if rows is not self._rows[index]:
+            for name, row in (rows or {}).items():
+                self._requests[index].set_tensor(name, row)
+            self._rows[index] = rows
+        self._requests[index].start_async()
         self._submitted += 1
 
     def collect(self) -> np.ndarray:
@@ -59,20 +66,71 @@ class OpenVinoStylizer:
         return self._outputs[index][0]
 
 
-def _compiled(core: ov.Core, painter: Painter, grid: tuple[int, int], config: dict[str, Any]) -> ov.CompiledModel:
+class OpenVinoPliable:
+    """A pliable network at work: `styled` gives at once what paints in the style of a vector float32 [D]."""
+
+    def __init__(self, network: PliableNetwork, grid: tuple[int, int], depth: int):
+        self._network = network
+        self._lane = _Lane(_compiled(network.to_onnx().SerializeToString(), grid, _config(depth)), grid, depth)
+
+    def styled(self, conditioning: np.ndarray) -> "_Styled":
+        rows = {name: ov.Tensor(row, shared_memory=False) for name, row in self._network.rows(conditioning).items()}
+        return _Styled(self._lane, rows)
+
+
+class _Styled:
+    """See `engine.stylizers.Stylizer`: one style of a pliable network, whose others go through the same lane."""
+
+    def __init__(self, lane: _Lane, rows: dict[str, ov.Tensor]):
+        self.version, self.device, self.precision, self.depth = lane.version, lane.device, lane.precision, lane.depth
+        self._rows = rows
+        self.input, self.collect = lane.input, lane.collect
+        self.submit = partial(lane.submit, rows)
+
+
+class OpenVinoStylizer(_Lane):
+    """See `engine.stylizers.Stylizer`. `pliable` is what makes a network that paints any style."""
+
+    pliable = OpenVinoPliable
+
+    def __init__(self, painter: Painter, grid: tuple[int, int], depth: int):
+        super().__init__(_kept(painter, grid, _config(depth)), grid, depth)
+
+
+def _config(depth: int) -> dict[str, Any]:
+    hints = {"PERFORMANCE_HINT": "LATENCY"} if depth == 1 else {"NUM_STREAMS": min(depth, os.cpu_count() or 1)}
+    # threads pinned to cores would fight with the decoder's and the encoder's
+    return hints | {"ENABLE_CPU_PINNING": False}
+
+
+@cache
+def _core() -> ov.Core:
+    return ov.Core()
+
+
+def _device() -> str:
+    return _core().get_property("CPU", "FULL_DEVICE_NAME")
+
+
+def _compiled(model: bytes, grid: tuple[int, int], config: dict[str, Any]) -> ov.CompiledModel:
+    network = _core().read_model(model)
+    network.reshape({"tiles": [1, *grid, CHANNELS]})
+    return _core().compile_model(network, "CPU", config)
+
+
+def _kept(painter: Painter, grid: tuple[int, int], config: dict[str, Any]) -> ov.CompiledModel:
+    """Compiled, or if it is lasting and was compiled before, loaded."""
     model = to_onnx(painter).SerializeToString()
-    made_for = (ov.__version__, core.get_property("CPU", "FULL_DEVICE_NAME"), grid, sorted(config.items()))
+    made_for = (ov.__version__, _device(), grid, sorted(config.items()))
     path = kept_folder() / f"{hashlib.sha256(model + repr(made_for).encode()).hexdigest()[:24]}.blob"
     if painter.lasting and path.exists():
         try:
-            compiled = core.import_model(path.read_bytes(), "CPU", config)
+            compiled = _core().import_model(path.read_bytes(), "CPU", config)
             os.utime(path)
             return compiled
         except (OSError, RuntimeError):
             pass  # damaged: it is made again
-    network = core.read_model(model)
-    network.reshape([1, *grid, 24])
-    compiled = core.compile_model(network, "CPU", config)
+    compiled = _compiled(model, grid, config)
     if painter.lasting:
         write(path, compiled.export_model().getvalue())
         _forget_oldest()

@@ -34,11 +34,6 @@ export class Connection extends EventTarget {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#negotiate();
   }
 
-  /** Sends a message if the line is open. */
-  tell(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
-  }
-
   leave() {
     this.#role = null;
     this.#local = null;

@@ -4,7 +4,6 @@ import { pictureAddress } from "/page/api.js";
 import { mixture, parseLook } from "/page/look.js";
 
 const TOUCH = matchMedia("(pointer: coarse)");
-const RESTING = 60; // ms that a pointer stays on a painting that it does not only pass by
 const LONG = 500; // ms that a finger rests on a painting to mix it in
 
 function icon(name) {
@@ -39,8 +38,7 @@ export class Gallery extends EventTarget {
   #becoming = "";
   #shown = false; // whether the chosen painting was scrolled to
 
-  /** Events: `look` (detail: the text of the control), `likely` (detail: a look that may be chosen soon), `add`, `remove`
-   * (detail: the style). */
+  /** Events: `look` (detail: the text of the control), `add`, `remove` (detail: the style). */
   constructor() {
     super();
     const el = (id) => document.getElementById(id);
@@ -96,17 +94,8 @@ export class Gallery extends EventTarget {
     this.#picture(style).then((address) => (image.src = address), named);
     paint.append(image);
     this.#pressed(paint, style.name);
-    let resting = 0;
-    paint.addEventListener("pointerenter", () => {
-      this.#tell(style);
-      resting = setTimeout(() => this.#likely(style.name), RESTING);
-    });
-    paint.addEventListener("pointerleave", () => clearTimeout(resting));
-    paint.addEventListener("pointerdown", () => this.#likely(style.name));
-    paint.addEventListener("focus", () => {
-      this.#tell(style);
-      this.#likely(style.name);
-    });
+    paint.addEventListener("pointerenter", () => this.#tell(style));
+    paint.addEventListener("focus", () => this.#tell(style));
     paint.addEventListener("blur", () => this.#tell(null));
     const caption = document.createElement("p");
     caption.className = "caption";
@@ -168,10 +157,6 @@ export class Gallery extends EventTarget {
   at(place) {
     const name = [...this.#tiles.keys()][place];
     if (name) this.choose(name);
-  }
-
-  #likely(look) {
-    if (look !== this.look) this.dispatchEvent(new CustomEvent("likely", { detail: look }));
   }
 
   #choose(look) {

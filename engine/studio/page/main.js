@@ -216,7 +216,6 @@ input.addEventListener("camera", async ({ detail: device }) => {
 
 // Paintings
 
-gallery.addEventListener("likely", ({ detail: style }) => connection.tell({ type: "likely", style }));
 gallery.addEventListener("look", ({ detail: style }) => {
   showLabel();
   patches.send({ style });
