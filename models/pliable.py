@@ -18,7 +18,7 @@ class PliableNetwork:
     """One network for every style, in the colours of `encoding`. `unstyled` is that with gains of 1 (`Library.unstyled`)."""
 
     def __init__(self, unstyled: Painter, encoding: Encoding):
-        # the colours of what comes in are folded into the first layer; those of what goes out would mix the last one's channels
+        # colours of what comes in are folded into the first layer; those of what goes out would mix the last one's channels
         layers = unstyled.layers | {"enter": fold_colour(unstyled, encoding).layers["enter"]}
         self._painter, self._encoding = Painter(layers, unstyled.ranges), encoding
         self._steps = {name: quantise(layer.weight)[1] for name, layer in layers.items()}

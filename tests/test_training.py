@@ -10,6 +10,8 @@ from scenes import colours
 
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import load_file  # noqa: E402
+
 from models.export import to_onnx  # noqa: E402
 from models.library import Library, LibraryError, read_picture  # noqa: E402
 from models.networks.generator import SHAPES, Generator, Shape  # noqa: E402
@@ -18,6 +20,7 @@ from models.training import atelier, device, losses, pictures, publish, refine, 
 from models.training.atelier import Atelier  # noqa: E402
 from models.training.growth import grown  # noqa: E402
 from models.training.loop import Course  # noqa: E402
+from models.training.mean import Mean  # noqa: E402
 from models.training.pictures import to_tensor  # noqa: E402
 
 TINY = Shape(wide=8, deep=16, blocks=1)
@@ -126,6 +129,33 @@ def test_training_learns_and_goes_on_from_where_it_was(folders, vgg_file, small)
     assert [entry["iteration"] for entry in log] == [1, 2, 3, 4, 5, 6]
     second, _ = atelier.load(folders / "out.st")
     assert not torch.equal(first.table, second.table)
+
+
+def test_the_mean_is_of_all_that_was_and_most_of_what_was_last():
+    model = torch.nn.BatchNorm1d(1)
+    mean = Mean(model)
+    for iteration in range(1, 101):
+        with torch.no_grad():
+            model.weight.fill_(iteration)
+            model.running_mean.fill_(-iteration)
+        mean.take(model)
+        assert mean.count == iteration
+        if iteration == 1:
+            assert float(mean.model.weight) == 1
+    assert 80 < float(mean.model.weight) < 90
+    assert float(mean.model.running_mean) == -100  # no parameter
+    assert not mean.model.weight.requires_grad
+
+
+def test_training_goes_on_from_the_learner_not_from_the_mean(folders, vgg_file, small):
+    train.run(options(folders, vgg_file, iterations=6))
+    first = load_file(folders / "out.st")
+    apart = (first["learner.table"] - first["table"]).abs().max()
+    assert apart > 0
+    train.run(options(folders, vgg_file, iterations=7, rate=1e-9, resume=True))
+    second = load_file(folders / "out.st")
+    assert (second["learner.table"] - first["learner.table"]).abs().max() < apart / 100
+    assert (second["learner.table"] - second["table"]).abs().max() < apart  # the mean has come closer
 
 
 def test_the_identity_learns_to_give_back_the_picture(folders, vgg_file, small, monkeypatch):

@@ -74,11 +74,11 @@ class Atelier(nn.Module):
         whole = tiles_to_rgb(painted.float())[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
         return clip(whole), trunk[last][..., edge:-edge, edge:-edge]
 
-    def save(self, path: Path, optimiser: torch.optim.Optimizer | None = None, **facts: float) -> None:
-        """Write a checkpoint that training can resume from, atomically; `facts` are kept beside the weights."""
+    def save(self, path: Path, progress: checkpoint.Progress | None = None, **facts: float) -> None:
+        """Write a checkpoint, atomically, that training can resume from with `progress`; `facts` are kept beside it."""
         shape = {name: getattr(self.generator.shape, name) for name in Shape.__dataclass_fields__}
         metadata = {"names": self.names, "shape": shape, "settled": self.generator.settled, "facts": facts}
-        checkpoint.save(path, self, optimiser, metadata)
+        checkpoint.save(path, self, progress, metadata)
 
 
 def load(path: Path) -> tuple[Atelier, dict[str, float]]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from models.training.mean import Mean
 from models.training.pictures import Batch
 
 
@@ -43,6 +44,7 @@ class Course:
 def follow(
     course: Course,
     model: nn.Module,
+    mean: Mean,
     optimiser: torch.optim.Optimizer,
     batches: Iterable[Batch],
     losses: Callable[[Batch], dict[str, Tensor]],
@@ -50,6 +52,7 @@ def follow(
     checkpoint: Callable[[], None],
 ) -> None:
     """Train to the end of the course. `losses` gives the weighted losses of a batch; each is logged, their sum is learned.
+    `mean` follows what `model` becomes.
 
     `checkpoint` is called every `course.every` minutes, at the end, and on Ctrl-C, after which KeyboardInterrupt goes on.
     """
@@ -70,6 +73,7 @@ def follow(
                 norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 if math.isfinite(float(norm)):  # one spoiled batch must not spoil the rest
                     optimiser.step()
+                    mean.take(model)
                 course.iteration += 1
                 course.seconds = time.monotonic() - began
                 figures = {name: round(float(value.detach()), 4) for name, value in parts.items()}

@@ -12,6 +12,7 @@ from models.training import atelier as ateliers
 from models.training.device import best, precision
 from models.training.loop import Course, follow
 from models.training.losses import Judgement, StyleLoss, Vgg19, Weights
+from models.training.mean import Mean
 from models.training.pictures import Batch, Pairs, Styles, scaled
 from models.training.train import Teacher
 from models.training.vgg import find_vgg
@@ -47,11 +48,11 @@ def refine(library: Library, name: str, minutes: float, content: Path, vgg: Path
         return found
 
     def keep() -> None:
-        library.keep(name, student.table[1].detach().cpu().numpy())
+        library.keep(name, mean.model.table[1].cpu().numpy())
 
     batches = DataLoader(Pairs(content, 1, _BATCH, _SIDE), batch_size=None)
-    optimiser = torch.optim.Adam([student.table], _RATE)
+    optimiser, mean = torch.optim.Adam([student.table], _RATE), Mean(student)
     with TemporaryDirectory() as folder:  # nobody reads this log
-        follow(course, student, optimiser, batches, losses, Path(folder) / "refine.jsonl", keep)
+        follow(course, student, mean, optimiser, batches, losses, Path(folder) / "refine.jsonl", keep)
     tenth = max(len(styles) // 10, 1)
     return sum(styles[-tenth:]) / sum(styles[:tenth])

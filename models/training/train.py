@@ -23,6 +23,7 @@ from models.tiles import rgb_to_tiles
 from models.training import atelier as ateliers
 from models.training import checkpoint as checkpoints
 from models.training.atelier import Atelier
+from models.training.checkpoint import Progress
 from models.training.device import best, precision
 from models.training.growth import grown
 from models.training.loop import Course, follow
@@ -39,6 +40,7 @@ from models.training.losses import (
     picture_losses,
     temporal_loss,
 )
+from models.training.mean import Mean
 from models.training.pictures import (
     Batch,
     Pairs,
@@ -192,28 +194,32 @@ def run(options: argparse.Namespace) -> None:
     if options.encoder_only:
         student.requires_grad_(False).encoder.requires_grad_(True)
     learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(learning, options.rate, betas=(0.9, 0.99))
+    progress = Progress(student, torch.optim.Adam(learning, options.rate, betas=(0.9, 0.99)))
+    mean = Mean(student, course.iteration)
     if options.resume:
-        checkpoints.restore(optimiser, options.out)
+        checkpoints.restore(progress, options.out)
     samples = [pairs.photographs.crop(288) for _ in range(5)]
     log = options.out.with_suffix(".jsonl")
 
     def losses(batch: Batch) -> dict[str, Tensor]:
         if course.done > options.settle_at and not student.generator.settled:
-            student.generator.settle(reach(student, pairs.photographs.batch(12, 256).to(device)))
+            limits = reach(student, pairs.photographs.batch(12, 256).to(device))
+            for one in (student, mean.model):
+                one.generator.settle(limits)
         found = teacher.losses(student, batch, teacher.lesson(options.batch), master)
         if options.encoder_only:
             found["anchor"] = options.weights.anchor * anchor_loss(student, teacher.named, options.batch, random)
         return found
 
     def checkpoint() -> None:
-        student.save(options.out, optimiser, iteration=course.iteration, seconds=course.seconds)
+        mean.model.save(options.out, progress, iteration=course.iteration, seconds=course.seconds)
         sheet = options.out.with_name(f"{options.out.stem}-{course.iteration:06d}.jpg")
-        contact_sheet(student, samples, others[:: len(others) // 6], sheet)
+        contact_sheet(mean.model, samples, others[:: len(others) // 6], sheet)
         loss_curves(log, options.out.with_suffix(".png"))
 
     workers = 8 if device.type == "cuda" else 0
-    follow(course, student, optimiser, DataLoader(pairs, batch_size=None, num_workers=workers), losses, log, checkpoint)
+    batches = DataLoader(pairs, batch_size=None, num_workers=workers)
+    follow(course, student, mean, progress.optimiser, batches, losses, log, checkpoint)
     print(
         f"{course.iteration} iterations in {course.seconds / 60:.0f} minutes: {options.out}, and beside it the log, the"
         " curves and the contact sheets"

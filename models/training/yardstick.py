@@ -31,6 +31,7 @@ from models.training.losses import (
     picture_losses,
     temporal_loss,
 )
+from models.training.mean import Mean
 from models.training.pictures import Batch, Pairs, Styles, read_rgb
 from models.training.vgg import find_vgg
 
@@ -100,20 +101,22 @@ def train(options: argparse.Namespace) -> None:
     targets = Styles([painting], style_loss, device).targets([0])
     course = Course(None if options.minutes else options.iterations, options.minutes, _RATE, every=5)
     network = _begun(options, course).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters(), _RATE, betas=(0.9, 0.99))
+    progress = checkpoints.Progress(network, torch.optim.Adam(network.parameters(), _RATE, betas=(0.9, 0.99)))
+    mean = Mean(network, course.iteration)
     if options.resume:
-        checkpoints.restore(optimiser, options.out)
+        checkpoints.restore(progress, options.out)
 
     def checkpoint() -> None:
         facts = {"iteration": course.iteration, "seconds": course.seconds}
         metadata = {"network": options.network, "style": options.style.stem, "facts": facts}
-        checkpoints.save(options.out, network, optimiser, metadata)
+        checkpoints.save(options.out, mean.model, progress, metadata)
 
     def judged(batch: Batch) -> dict[str, Tensor]:
         return losses(network, batch, style_loss, targets, options.weights)
 
     batches = DataLoader(pairs, batch_size=None, num_workers=8 if device.type == "cuda" else 0)
-    follow(course, network, optimiser, batches, judged, options.out.with_suffix(".jsonl"), checkpoint)
+    log = options.out.with_suffix(".jsonl")
+    follow(course, network, mean, progress.optimiser, batches, judged, log, checkpoint)
     print(f"{course.iteration} iterations in {course.seconds / 60:.0f} minutes: {options.out}, and beside it the log")
 
 
