@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from models.training.atelier import Atelier  # noqa: E402
 from models.training.growth import grown  # noqa: E402
 from models.training.loop import Course  # noqa: E402
 from models.training.mean import Mean  # noqa: E402
+from models.training.options import add_losses  # noqa: E402
 from models.training.pictures import to_tensor  # noqa: E402
 
 TINY = Shape(wide=8, deep=16, blocks=1)
@@ -340,3 +342,26 @@ def test_bfloat16_is_used_where_the_processor_multiplies_it(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False, "avx512_f": True})
     assert device.precision(torch.device("cpu")) == torch.float32
     assert device.precision(torch.device("cuda")) == torch.bfloat16
+
+
+def judged_by(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_losses(parser)
+    return parser.parse_args(words)
+
+
+def test_weights_layers_and_pooling_are_options_and_the_rest_stays():
+    assert judged_by() == argparse.Namespace(weights=losses.Weights(), judgement=losses.Judgement())
+    given = judged_by("--weights", "style=5", "still=300.5", "--pooling", "average", "--style-layers", "relu3_1", "relu1_1")
+    assert given.weights == replace(losses.Weights(), style=5.0, still=300.5)
+    assert given.judgement == replace(
+        losses.Judgement(), pooling="average", style_layers=("relu1_1", "relu3_1"), finest_layers=("relu1_1",)
+    )
+    assert judged_by("--content-layer", "relu2_2").judgement == replace(losses.Judgement(), content_layer="relu2_2")
+
+
+@pytest.mark.parametrize("words", [["--weights", "beauty=3"], ["--weights", "style"], ["--style-layers", "relu4_1"]])
+def test_what_cannot_be_judged_by_is_one_clear_error(words, capsys):
+    with pytest.raises(SystemExit):
+        judged_by(*words)
+    assert words[1] in capsys.readouterr().err.splitlines()[-1]

@@ -19,11 +19,10 @@ from tqdm import tqdm
 
 from models.training.device import best
 from models.training.loop import keep_freed_memory
-from models.training.losses import Judgement, StyleLoss, Vgg19, Weights, halve, picture_losses
+from models.training.losses import LAYERS, Judgement, StyleLoss, Vgg19, Weights, halve, picture_losses
 from models.training.pictures import PICTURES, read_rgb, to_tensor
 from models.training.vgg import find_vgg
 
-_LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu3_4")
 _STYLE_SIZE = 512  # short side of the painting, pixels, as our networks learn it
 _RATE = 0.02  # Adam's, in units of full scale
 _BOUNDS = 100.0  # weight of the mean squared distance by which pixels are out of [0, 1]; clipping then costs next to nothing
@@ -179,7 +178,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--content-weight", type=float, default=Weights().content)
     parser.add_argument("--style-weight", type=float, default=Weights().style)
     parser.add_argument(
-        "--layers", nargs="+", choices=_LAYERS, help="of VGG-19, for style at every scale; else as in training"
+        "--layers", nargs="+", choices=LAYERS, help="of VGG-19, for style at every scale; else as in training"
     )
     parser.add_argument("--size", type=int, default=512, metavar="PIXELS", help="short side of the picture")
     parser.add_argument("--seed", type=int, default=Options().seed, help="of the noise")

@@ -28,7 +28,6 @@ from models.training.device import best, precision
 from models.training.growth import grown
 from models.training.loop import Course, follow
 from models.training.losses import (
-    Judgement,
     StyleLoss,
     Vgg19,
     Weights,
@@ -41,6 +40,7 @@ from models.training.losses import (
     temporal_loss,
 )
 from models.training.mean import Mean
+from models.training.options import add_losses
 from models.training.pictures import (
     Batch,
     Pairs,
@@ -271,4 +271,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--encoder-only", action="store_true", help="train nothing but the encoder, with --begin-from")
     parser.add_argument("--teacher", type=Path, metavar="FILE", help="checkpoint of a finer network to learn from as well")
-    parser.set_defaults(weights=Weights(), judgement=Judgement())
+    add_losses(parser)

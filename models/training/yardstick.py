@@ -22,7 +22,6 @@ from models.training.device import autocast, best, precision
 from models.training.loop import Course, follow
 from models.training.losses import (
     Grams,
-    Judgement,
     StyleLoss,
     Vgg19,
     Weights,
@@ -32,6 +31,7 @@ from models.training.losses import (
     temporal_loss,
 )
 from models.training.mean import Mean
+from models.training.options import add_losses
 from models.training.pictures import Batch, Pairs, Styles, read_rgb
 from models.training.vgg import find_vgg
 
@@ -144,7 +144,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of a crop, pixels, a multiple of 16")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint --out")
-    parser.set_defaults(weights=Weights(), judgement=Judgement())
+    add_losses(parser)
 
 
 def main() -> None:
