@@ -24,7 +24,9 @@ from engine.device_chain import RULES
 from engine.frame import Frame
 from engine.sources.scene import SceneSource
 from engine.stylizers.on_device import Engine
-from kernels.gpu import Cuda, Device, GpuChain, present
+from kernels.device import Cuda, Device, present
+from kernels.gpu import GpuChain
+from kernels.gpu_group import GpuGroup
 from kernels.layout import CHANNELS, tile_grid
 from models.export import Painter
 from models.library import Library
@@ -160,8 +162,10 @@ def _tensorrt(precision: str, painter: Painter, grid: tuple[int, int]) -> tuple[
     from engine.stylizers.tensorrt import TensorRtEngine
     from models.shared import open_weights, to_open_onnx
 
+    def model(count: int) -> bytes:
+        return to_open_onnx(painter, grid, precision, count).SerializeToString()
+
     weights = open_weights(painter, precision)
-    model = to_open_onnx(painter, grid, precision).SerializeToString()
     return TensorRtEngine(model, precision, weights, describe_device()), weights
 
 
@@ -187,6 +191,15 @@ def chain_of(device: Device, size: tuple[int, int], candidate: Candidate) -> Gpu
     return GpuChain(device, *size, flow.flow_scale(*size), RULES, network.run, interleaved=True)
 
 
+def group_of(device: Device, size: tuple[int, int], candidate: Candidate) -> GpuGroup:
+    """The engine's group for _STREAMS streams of NV12 frames."""
+    networks = [candidate.engine.network(device, count) for count in (_STREAMS, 1)]
+    for network in networks:
+        network.load(candidate.weights)
+    runs = [network.run for network in networks]
+    return GpuGroup(device, _STREAMS, *size, flow.flow_scale(*size), RULES, *runs, interleaved=True)
+
+
 def nv12(frame: Frame) -> list[np.ndarray]:
     """Luma uint8 [H, W] and chroma, Cb and Cr by turns, [H / 2, W]."""
     luma, cb, cr = frame.planes
@@ -202,7 +215,7 @@ def network_rows(
     for candidate in offered:
         network = candidate.engine.network(device)
         network.load(candidate.weights)
-        tiles, painted = (device.zeros((*grid, CHANNELS), np.uint8) for _ in range(2))
+        tiles, painted = (device.zeros((1, *grid, CHANNELS), np.uint8) for _ in range(2))
         times = durations(device, device.record(partial(network.run, tiles, painted)))
         median = float(np.median(times))
         rows.append(row(f"  network alone, {candidate.name}", times, limits.of(median, macs=macs)))
@@ -225,18 +238,15 @@ def wet_bytes(size: tuple[int, int], scale: int, wet: int) -> int:
 def chain_rows(device: Device, size: tuple[int, int], candidate: Candidate, limits: Limits, aims: dict) -> Iterator[Row]:
     """The whole chain and its parts at one size; `aims` by name (at least, aim)."""
     chain = chain_of(device, size, candidate)
-    network = candidate.engine.network(device)
-    network.load(candidate.weights)
+    lane = chain.lane
 
     def frame() -> None:
-        chain.flow(0)
-        chain.pack()
-        network.run(chain.tiles, chain.fresh_tiles)
-        finish()
+        lane.flow(0)
+        chain.end(0, True)
 
     def finish() -> None:
-        chain.blend(0, True)
-        chain.restore()
+        lane.blend(0, True)
+        lane.restore(0)
 
     views = [nv12(frame) for frame in SceneSource(f"scene:{size[0]}x{size[1]},0.1,20")]
     out = [np.zeros_like(plane) for plane in views[0]]
@@ -247,25 +257,32 @@ def chain_rows(device: Device, size: tuple[int, int], candidate: Candidate, limi
     whole = durations(device, device.record(frame))
     yield row(f"{name} whole chain, frame stays on the device", whole, "", *aims["chain"])
     yield row(f"  the same, kernels launched one by one ({candidate.name})", durations(device, frame))
-    yield row("  flow, both ways", durations(device, device.record(lambda: chain.flow(0))), "", *aims.get("flow", ()))
+    yield row("  flow, both ways", durations(device, device.record(partial(lane.flow, 0))), "", *aims.get("flow", ()))
     times = durations(device, device.record(finish))
-    moved = wet_bytes(size, chain.scale, device.wet.itemsize)
+    moved = wet_bytes(size, lane.scale, device.wet.itemsize)
     yield row("  warp, confidence, blend, finish", times, limits.of(float(np.median(times)), moved))
     share = moved / limits.bandwidth / float(np.median(times)) * 1e5
     yield Row("    share of the bandwidth", share, "%", None, 60, 80, higher=True)
-    yield row("  pack", durations(device, device.record(chain.pack)))
+    yield row("  pack", durations(device, device.record(partial(lane.pack, 0))))
 
     def there_and_back() -> None:
         chain.submit(views[0], True, 0.9, False)
         chain.collect(out)
 
-    yield row("  whole chain from host to host, one at a time", np.array([_wall(there_and_back) for _ in range(_RUNS)]))
+    for count in range(1, chain.IN_FLIGHT + 1):
+        times = np.array([_wall(there_and_back) for _ in range(_RUNS)])
+        yield row(f"  whole chain from host to host, {count} on their way", times)
+        if count < chain.IN_FLIGHT:
+            chain.submit(views[0], True, 0.9, False)
+    for _ in range(chain.IN_FLIGHT - 1):
+        chain.collect(out)
 
 
 def flow_error(device: Device, size: tuple[int, int], candidate: Candidate, fetched: Callable[[Any], np.ndarray]) -> Row:
     """Mean end-point error on the code-made scene, over that of OpenCV's DIS (medium) on the same cells."""
     source = SceneSource(f"scene:{size[0]}x{size[1]},0.4,30")
     chain = chain_of(device, size, candidate)
+    lane = chain.lane
     ours, theirs = [], []
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     before: np.ndarray | None = None
@@ -273,36 +290,50 @@ def flow_error(device: Device, size: tuple[int, int], candidate: Candidate, fetc
         luma, view = frame.planes[0], nv12(frame)
         chain.submit(view, True, 0.9, False)
         chain.collect([np.zeros_like(plane) for plane in view])
-        cells = chain.field.shape[2], chain.field.shape[1]
+        cells = lane.field.shape[2], lane.field.shape[1]
         small = cv2.resize(luma, cells, interpolation=cv2.INTER_AREA)
         if before is not None:
             exact, visible = source.flow(index)
             exact = cv2.resize(exact, cells, interpolation=cv2.INTER_AREA)
             seen = cv2.resize(visible.astype(np.float32), cells, interpolation=cv2.INTER_AREA) == 1
             found = search.calc(small, before, None)
-            for errors, motion in ((ours, fetched(chain.motion)[0]), (theirs, found)):
-                errors.append(float(np.linalg.norm(motion * chain.scale - exact, axis=2)[seen].mean()))
+            for errors, motion in ((ours, fetched(lane.motion)[0]), (theirs, found)):
+                errors.append(float(np.linalg.norm(motion * lane.scale - exact, axis=2)[seen].mean()))
         before = small
     return Row(
         "  flow's end-point error over OpenCV DIS medium's", float(np.mean(ours) / np.mean(theirs)), "x", None, 1.1, 1.0
     )
 
 
-def streams_row(open_device: Callable[[], Device], candidate: Candidate, size: tuple[int, int] = HD) -> Row:
-    """How many streams of 30 frames a second one card holds, transfers included, one thread of Python feeding it."""
-    chains = [chain_of(open_device(), size, candidate) for _ in range(_STREAMS)]
+def stream_rows(open_device: Callable[[], Device], candidate: Candidate, size: tuple[int, int] = HD) -> Iterator[Row]:
+    """How many streams of 30 frames a second one card holds, transfers included, one thread of Python feeding it: painted in
+    rounds by one network for all, and each by a chain of its own."""
     view = nv12(next(iter(SceneSource(f"scene:{size[0]}x{size[1]},0.1,10"))))
     out = [np.zeros_like(plane) for plane in view]
 
-    def round_of_all() -> None:
-        for chain in chains:
-            chain.submit(view, True, 0.9, False)
-        for chain in chains:
-            chain.collect(out)
+    def held(submit: Callable[[], object], collect: Callable[[], object]) -> float:
+        """Two rounds on their way at any time."""
 
-    round_of_all()
-    spent = _wall(lambda: [round_of_all() for _ in range(_FRAMES)])
-    return Row("1080p30 streams held at once", _STREAMS * _FRAMES / spent * 1e3 / 30, "", None, 60, 200, higher=True)
+        def one_round() -> None:
+            submit()
+            collect()
+
+        submit()
+        one_round()
+        spent = _wall(lambda: [one_round() for _ in range(_FRAMES)])
+        collect()
+        return _STREAMS * _FRAMES / spent * 1e3 / 30
+
+    group = group_of(open_device(), size, candidate)
+    views, outs = [view] * _STREAMS, [out] * _STREAMS
+    streams = held(lambda: group.submit(views, 0.9, False), lambda: group.collect(outs))
+    yield Row("1080p30 streams held at once, in a group", streams, "", None, 60, 200, higher=True)
+    chains = [chain_of(open_device(), size, candidate) for _ in range(_STREAMS)]
+    streams = held(
+        lambda: [chain.submit(view, True, 0.9, False) for chain in chains],
+        lambda: [chain.collect(out) for chain in chains],
+    )
+    yield Row("  by chains of their own", streams, "", None, 60, 200, higher=True)
 
 
 def file_rows(folder: Path) -> Iterator[Row]:
@@ -351,7 +382,8 @@ def measure(say: Say, folder: Path) -> tuple[dict, list[Row]]:
             add(each)
         if size == HD:
             add(flow_error(device, size, best, lambda array: array.get()))
-            add(streams_row(Cuda, best))
+            for each in stream_rows(Cuda, best):
+                add(each)
     for each in file_rows(folder):
         add(each)
     facts = describe_device() | {"bandwidth": limits.bandwidth, "macs": limits.macs, "network": best.name if best else ""}

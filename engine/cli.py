@@ -56,7 +56,12 @@ class _Command(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):
         if self.module is not None:
             _load(self.module).add_arguments(self)
-        return super().parse_known_args(args, namespace)
+        found, rest = super().parse_known_args(args, namespace)
+        if isinstance(getattr(found, "input", None), list) and not any(word.startswith("-") for word in rest):
+            # words behind an option, which argparse takes for none of a command that has had its output
+            words = [*found.input, found.output, *rest]
+            found.input, found.output, rest = words[:-1], words[-1], []
+        return found, rest
 
 
 def _load(module: str) -> ModuleType:
@@ -91,8 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--source", default="camera", metavar="URI", help="camera[:N], screen, lavfi:GRAPH, rtsp://…, a file")
     live.add_argument("--sink", action="append", metavar="URI", help="window, virtual, rtmp://…, a file, null; may repeat")
     render = command("render", _render, "paint a film; no frame is lost", painting)
-    render.add_argument("input", help="a file, a folder or glob of pictures, a URL, lavfi:GRAPH, scene, or - for y4m")
-    render.add_argument("output", help="a file, a folder or pattern of pictures, null, or - for y4m")
+    what = "a file, a folder or glob of pictures, a URL, lavfi:GRAPH, scene, or - for y4m; or several files"
+    render.add_argument("input", nargs="+", help=what)
+    where = "a file, a folder or pattern of pictures, null, or - for y4m; of several files the folder, which ends with /"
+    render.add_argument("output", help=where)
     studio = command("studio", _studio, "paint, choose and steer in the browser; for calls and streams")
     studio.module = "engine.studio.command"
     _add_styles(command("styles", _list_styles, "the paintings the network knows, and your own"))
@@ -142,9 +149,14 @@ def _live(options: argparse.Namespace) -> int:
 
 
 def _render(options: argparse.Namespace) -> int:
+    controls = read_controls(options)
+    if len(options.input) > 1:
+        from engine.several import run_several
+
+        return run_several(options, options.input, options.output, controls)
     from engine.run import run
 
-    return run(options, options.input, [options.output], read_controls(options), live=False)
+    return run(options, options.input[0], [options.output], controls, live=False)
 
 
 def _studio(options: argparse.Namespace) -> int:

@@ -64,7 +64,7 @@ def _networks() -> Iterator[Finding]:
 
 def _backends() -> Iterator[Finding]:
     from engine.stylizers import BACKENDS, installed
-    from kernels.gpu import present
+    from kernels.device import present
 
     for name, (_, package) in BACKENDS.items():
         found = installed(name)

@@ -4,8 +4,6 @@ Offline every frame waits its turn and none is lost. Live the newest frame count
 replaced by the next, and the delay never grows.
 """
 
-import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,121 +15,12 @@ from engine.controls import AUTO, Controls
 from engine.device_chain import AnyChain, chain_for
 from engine.errors import SinkClosed
 from engine.frame import Frame
-from engine.report import Durations, Report
+from engine.lanes import Reader, Writer
+from engine.report import Report
 from engine.sinks import Sink
 from engine.sources import Source
 from engine.stylizers import CHEAPEST
 from engine.stylizers.morphing import MorphingStylizer, Wish
-
-_AHEAD = 4  # frames that wait before and behind the painter, offline
-
-
-class _Reader(threading.Thread):
-    """Takes frames and packets from the source. Live, a frame that nobody took is replaced by the newer one."""
-
-    def __init__(self, source: Source, report: Report):
-        super().__init__(name="reader", daemon=True)
-        self.source, self.report = source, report
-        self.items: queue.Queue[Frame | av.Packet] = queue.Queue(0 if source.info.live else _AHEAD)
-        self.newest: Frame | None = None
-        self.arrivals = Durations()  # milliseconds from frame to frame
-        self.error: Exception | None = None
-        self.changed = threading.Condition()
-        self.stopped = False
-
-    def run(self) -> None:
-        try:
-            before = None
-            decoding = time.perf_counter()
-            for item in self.source:
-                if self.stopped:
-                    return
-                if isinstance(item, Frame):
-                    self.report.read += 1
-                    if not self.source.info.live:
-                        self.report.stages["decode"].add((time.perf_counter() - decoding) * 1e3)
-                    elif before is not None:
-                        self.arrivals.add((item.captured - before) * 1e3)
-                    before = item.captured
-                self._offer(item)
-                decoding = time.perf_counter()
-        except Exception as error:
-            self.error = error
-        finally:
-            self.stopped = True
-            with self.changed:
-                self.changed.notify_all()
-
-    def _offer(self, item: Frame | av.Packet) -> None:
-        if self.source.info.live and isinstance(item, Frame):
-            with self.changed:
-                self.report.dropped += self.newest is not None
-                self.newest = item
-                self.changed.notify_all()
-            return
-        while not self.stopped:
-            try:
-                self.items.put(item, timeout=0.1)
-                break
-            except queue.Full:
-                continue
-        with self.changed:
-            self.changed.notify_all()
-
-    def take(self) -> Frame | av.Packet | None:
-        """The next item, or None if there is none within a tenth of a second."""
-        with self.changed:
-            if self.items.empty() and self.newest is None and not self.stopped:
-                self.changed.wait(0.1)
-            if not self.items.empty():
-                return self.items.get_nowait()
-            frame, self.newest = self.newest, None
-            return frame
-
-    @property
-    def exhausted(self) -> bool:
-        return self.stopped and self.items.empty() and self.newest is None
-
-    def stop(self) -> None:
-        self.stopped = True
-        self.source.close()
-
-
-class _Writer(threading.Thread):
-    """Delivers to one sink. Offline a slow sink holds the painter back; live it loses frames, and only its own."""
-
-    def __init__(self, sink: Sink, live: bool, report: Report):
-        super().__init__(name="writer", daemon=True)
-        self.sink, self.live, self.report = sink, live, report
-        self.items: queue.Queue[Frame | av.Packet | None] = queue.Queue(_AHEAD)
-        self.error: Exception | None = None
-        self.late = 0
-
-    def run(self) -> None:
-        while (item := self.items.get()) is not None:
-            if self.error is not None:
-                continue  # the painter is told; until it stops, nothing may block it
-            try:
-                if isinstance(item, Frame):
-                    with self.report.stages["deliver"].timed():
-                        self.sink.write(item)
-                    self.report.latency.add((time.perf_counter() - item.captured) * 1e3)
-                else:
-                    self.sink.copy(item)
-            except Exception as error:
-                self.error = error
-
-    def give(self, item: Frame | av.Packet) -> None:
-        if self.live and self.items.full() and isinstance(item, Frame):
-            self.late += 1
-            return
-        self.items.put(item)
-
-    def finish(self) -> None:
-        self.items.put(None)
-        self.join()
-        if self.late:
-            self.report.note(f"{type(self.sink).__name__} was too slow for {self.late} frames")
 
 
 @dataclass(slots=True)
@@ -170,8 +59,8 @@ class Pipeline:
         if info.live and not self.warm:
             self.warm_up()
         chain = chain_for(info.width, info.height, self.stylizer, self.report)
-        reader = _Reader(self.source, self.report)
-        writers = [_Writer(sink, info.live, self.report) for sink in self.sinks]
+        reader = Reader(self.source, self.report)
+        writers = [Writer(sink, info.live, self.report) for sink in self.sinks]
         self.report.started = time.perf_counter()
         for thread in (reader, *writers):
             thread.start()
@@ -205,7 +94,7 @@ class Pipeline:
             chain.finish()
         self.warm = True
 
-    def _paint(self, chain: AnyChain, reader: _Reader, writers: list[_Writer]) -> None:
+    def _paint(self, chain: AnyChain, reader: Reader, writers: list[Writer]) -> None:
         live, due = self.source.info.live, 1.0
         while not self.stopping and all(writer.error is None for writer in writers):
             item = reader.take()
@@ -250,7 +139,7 @@ class Pipeline:
             self.pace = pacing.follow(self.pace, load, facts.network, fresh, free, self.cadence)
             self.report.pacing = pacing.explain(self.pace, load)
 
-    def _deliver(self, chain: AnyChain, writers: list[_Writer]) -> None:
+    def _deliver(self, chain: AnyChain, writers: list[Writer]) -> None:
         painted = chain.finish()
         for writer in writers:
             writer.give(painted)

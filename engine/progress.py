@@ -22,16 +22,28 @@ def progress_of(info: StreamInfo) -> Iterator[Show]:
         yield _live_line()
         print(file=sys.stderr)
     else:
-        with _bar(info.frames) as show:
-            yield show
+        with _bars(named=False) as bar:
+            yield bar("painting", info.frames)
 
 
 @contextlib.contextmanager
-def _bar(frames: int | None) -> Iterator[Show]:
+def progress_of_several() -> Iterator[Callable[[str, int | None], Show]]:
+    """Of files that are painted at once: gives for a name and a number of frames what is to be called after every frame, and
+    once more with the report of one that has ended, whose bar then goes."""
+    if not sys.stderr.isatty():
+        yield lambda name, frames: lambda report: None
+    else:
+        with _bars(named=True) as bar:
+            yield bar
+
+
+@contextlib.contextmanager
+def _bars(named: bool) -> Iterator[Callable[[str, int | None], Show]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
+        *([TextColumn("{task.description}")] if named else []),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]:.1f} fps"),
@@ -40,8 +52,19 @@ def _bar(frames: int | None) -> Iterator[Show]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("painting", total=frames, rate=0.0)
-        yield lambda report: progress.update(task, completed=report.written, rate=report.rate)
+
+        def bar(name: str, frames: int | None) -> Show:
+            task = progress.add_task(name, total=frames, rate=0.0)
+
+            def show(report: Report) -> None:
+                if report.ended is None:
+                    progress.update(task, completed=report.written, rate=report.rate)
+                else:
+                    progress.remove_task(task)
+
+            return show
+
+        yield bar
 
 
 def _live_line() -> Show:

@@ -1,11 +1,9 @@
 """What was measured while it ran, in a fixed amount of memory however long that is."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -120,6 +118,3 @@ class Report:
             "fallbacks": self.facts.fallbacks if self.facts else [],
             "notes": self.notes,
         }
-
-    def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")

@@ -2,12 +2,14 @@
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from engine.controls import Controls
 from engine.errors import AllaPrimaError, SinkError, UsageError
@@ -20,7 +22,7 @@ from engine.sinks import Encoding, Sink, open_sink
 from engine.sinks.window import WindowSink
 from engine.sources import Source, open_source
 from engine.sources.paced import PacedSource
-from engine.stylizers import beginning, open_stylizer
+from engine.stylizers import Painting, beginning, open_stylizer
 from kernels import cpu
 from models.colour import Encoding as ColourEncoding
 from models.library import Library
@@ -31,46 +33,71 @@ def run(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], 
 
     A file gets its final name when it is complete: at the end of the input, or, live, when the user ends it.
     """
+    report = paint(options, source_uri, sink_uris, controls, live)
+    if options.report:
+        save(report.as_dict(), options.report)
+    if report.interrupted:
+        return 130
+    if not report.written:
+        raise gave_nothing(source_uri)
+    return 0
+
+
+def paint(options: argparse.Namespace, source_uri: str, sink_uris: Sequence[str], controls: Controls, live: bool) -> Report:
+    """Paint `source_uri` into all of `sink_uris`, and say how it went. Raises AllaPrimaError."""
     _refuse_same_file(source_uri, sink_uris)
     size = parse_size(options.size) if options.size else None
     with contextlib.closing(open_source(source_uri, size)) as source:
         played: Source = PacedSource(source) if live and not source.info.live else source
         report = _paint(options, played, sink_uris, controls)
-    for note in report.notes:
-        _say(note)
-    if report.written and not report.interrupted:
-        _say(f"{report.written} frames at {report.rate:.1f} fps into {', '.join(sink_uris)}")
-    if options.report:
-        _save(report, options.report)
+    say_how_it_went(report, sink_uris)
+    return report
+
+
+def say_how_it_went(report: Report, sink_uris: Sequence[str]) -> None:
     if report.interrupted:
-        return 130
-    if not report.written:
-        raise AllaPrimaError(f"{source_uri} gave no frame")
-    return 0
+        say(f"interrupted after {report.written} frames; what is painted is kept as partial, and plays")
+    for note in report.notes:
+        say(note)
+    if report.written and not report.interrupted:
+        say(f"{report.written} frames at {report.rate:.1f} fps into {', '.join(sink_uris)}")
+
+
+def gave_nothing(source_uri: str) -> AllaPrimaError:
+    return AllaPrimaError(f"{source_uri} gave no frame")
+
+
+def open_painting(options: argparse.Namespace, info: StreamInfo, library: Library, controls: Controls) -> Painting:
+    """What is to paint a stream, with what the user should know of it said. Raises as `open_stylizer` does."""
+    size, colours = (info.width, info.height), colour_encoding(info)
+    painting = open_stylizer(
+        controls.style, size, colours, options.backend, in_flight(info), library, controls.strength, changing=info.live
+    )
+    for line in painting.facts.fallbacks:
+        say(f"{line}; {painting.facts.backend} paints instead")
+    if not any(Path(cpu.blend_plane.stats.cache_path).glob("*.nbi")):
+        say("compiling the kernels, which takes about ten seconds and is done once")
+    return painting
+
+
+def encoding_of(options: argparse.Namespace) -> Encoding:
+    """How the user wants sinks to encode."""
+    return Encoding(options.codec, options.quality, options.preset)
 
 
 def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str], controls: Controls) -> Report:
     info, report = source.info, Report()
-    size = (info.width, info.height)
     library = beginning(controls.network, Library())
-    colours, depth = colour_encoding(info), in_flight(info)
-    painting = open_stylizer(
-        controls.style, size, colours, options.backend, depth, library, controls.strength, changing=info.live
-    )
+    painting = open_painting(options, info, library, controls)
     report.facts = painting.facts
-    for line in painting.facts.fallbacks:
-        _say(f"{line}; {painting.facts.backend} paints instead")
-    if not any(Path(cpu.blend_plane.stats.cache_path).glob("*.nbi")):
-        _say("compiling the kernels, which takes about ten seconds and is done once")
     sinks: list[Sink] = []
     try:
-        encoding = Encoding(options.codec, options.quality, options.preset)
-        sinks.extend(open_sink(uri, info, encoding) for uri in sink_uris)
+        sinks.extend(open_sink(uri, info, encoding_of(options)) for uri in sink_uris)
         with progress_of(info) as show:
             windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
             keyboard = Keyboard(controls, [style.name for style in library.styles], windows)
             pipeline = Pipeline(source, painting.stylizer, sinks, report, keyboard, show)
-            with _politely_interrupted(pipeline):
+            with politely_interrupted(pipeline):
                 pipeline.run()
         # live, the user's Ctrl-C is the end; offline it comes too soon, and what there is stays partial
         report.interrupted = pipeline.stopping and not info.live
@@ -86,8 +113,6 @@ def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str]
         raise
     finally:
         painting.stylizer.close()
-    if report.interrupted:
-        _say(f"interrupted after {report.written} frames; what is painted is kept as partial, and plays")
     return report
 
 
@@ -101,14 +126,22 @@ def colour_encoding(info: StreamInfo) -> ColourEncoding:
     return ColourEncoding(info.colour.luma_weights(info.height), info.colour.full_range)
 
 
+class Stoppable(Protocol):
+    """What paints, and can be asked to finish what is begun and return."""
+
+    stopping: bool
+
+    def stop(self) -> None: ...
+
+
 @contextlib.contextmanager
-def _politely_interrupted(pipeline: Pipeline) -> Iterator[None]:
+def politely_interrupted(painter: Stoppable) -> Iterator[None]:
     """The first Ctrl-C lets what is begun be finished; the second interrupts as usual."""
 
     def handle(number: int, stack: FrameType | None) -> None:
-        if pipeline.stopping:
+        if painter.stopping:
             raise KeyboardInterrupt
-        pipeline.stop()
+        painter.stop()
 
     before = signal.signal(signal.SIGINT, handle)
     try:
@@ -126,12 +159,13 @@ def _refuse_same_file(source_uri: str, sink_uris: Sequence[str]) -> None:
         raise UsageError("the same sink is given twice")
 
 
-def _save(report: Report, path: Path) -> None:
+def save(found: dict, path: Path) -> None:
+    """Write what was measured as JSON. Raises AllaPrimaError."""
     try:
-        report.save(path)
+        path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise AllaPrimaError(f"the report cannot be written to {path}: {error.strerror}") from error
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(f"allaprima: {line}", file=sys.stderr)

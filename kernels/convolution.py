@@ -40,13 +40,14 @@ def convolve(
     step: Step,
     skip: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The definition: uint8 [h, w, I] and int8 [O, I, 3, 3] to uint8 [h', w', O], by the formula above; float32 [O]."""
+    """The definition: uint8 [N, h, w, I], int8 [O, I, 3, 3], float32 [O] to uint8 [N, h', w', O], by the formula above."""
     if step.doubled:
-        codes = codes.repeat(2, 0).repeat(2, 1)
-    padded = np.pad(codes.astype(np.int64) - step.outside, ((1, 1), (1, 1), (0, 0)))
-    height, width = codes.shape[:2]
-    views = [(padded[y : y + height, x : x + width], kernel[:, :, y, x].T) for y in range(3) for x in range(3)]
-    total = np.sum([view @ taps.astype(np.int64) for view, taps in views], 0)[:: 1 + step.halving, :: 1 + step.halving]
+        codes = codes.repeat(2, 1).repeat(2, 2)
+    padded = np.pad(codes.astype(np.int64) - step.outside, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    height, width = codes.shape[1:3]
+    views = [(padded[:, y : y + height, x : x + width], kernel[:, :, y, x].T) for y in range(3) for x in range(3)]
+    pace = 1 + step.halving
+    total = np.sum([view @ taps.astype(np.int64) for view, taps in views], 0)[:, ::pace, ::pace]
     value = total.astype(np.float32) * scale + bias
     if skip is not None:
         value += skip * np.float32(step.skip_scale)
@@ -74,11 +75,11 @@ def padded_to_group(values: np.ndarray) -> np.ndarray:
 
 
 def launch(device: Any, step: Step, source: Any, weights: tuple[Any, Any, Any], skip: Any, target: Any) -> None:
-    """Run one layer on a `kernels.gpu.Device`: `weights` are `arranged`, scale and bias; arrays as for `convolve`."""
-    rows, columns, channels = source.shape
-    out_rows, out_columns, outputs = target.shape
+    """Run one layer on a `kernels.device.Device`: `weights` are `arranged`, scale and bias; arrays as for `convolve`."""
+    pictures, rows, columns, channels = source.shape
+    _, out_rows, out_columns, outputs = target.shape
     down = _DOWN_HALVING if step.halving else _DOWN
-    grid = (-(-out_columns // _ACROSS), -(-out_rows // down), -(-outputs // GROUP))
+    grid = (-(-out_columns // _ACROSS), -(-out_rows // down), -(-outputs // GROUP) * pictures)
     given = (source, rows, columns, channels, int(step.doubled), step.outside, *weights)
     added = (source, 0.0) if skip is None else (skip, step.skip_scale)
     name = "convolve_halving" if step.halving else "convolve"

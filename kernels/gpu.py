@@ -1,133 +1,24 @@
-"""The chain of a frame on the GPU: CUDA kernels launched through CuPy, recorded as graphs.
+"""The chain of a frame on the GPU: the order in which its kernels are launched, and what they remember.
 
-Per frame nothing is allocated or compiled, and nobody waits but for a finished frame. All device memory lives in
-`GpuChain`; the order of its steps is that of `engine.flow.step` and `engine.temporal.step`.
+Per frame nothing is allocated or compiled, and nobody waits but for a finished frame. The order of the steps is that of
+`engine.flow.step` and `engine.temporal.step`. Copies go beside the kernels: while a frame is painted, the next one goes up
+and the one before comes down.
 """
 
-import ctypes
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from kernels import cuda, dis
+from kernels.device import Device, Event
 from kernels.layout import BLOCK, CHANNELS, TILE, tile_grid
 
 _ROW_OF_32 = (32, 8)  # threads of a block, for kernels that leave it open
 _f32, _u8 = np.float32, np.uint8
-
-
-class Device(Protocol):
-    """Where kernels run, one after another in the order given. Arrays have shapes and dtypes as NumPy's have.
-
-    `staging` is host memory that may be copied to and from in the background, by `send` and `fetch`; `mark` returns what
-    waits until all that was given so far is done; `record` makes of what `work` launches and copies one thing to repeat, and
-    may do it once.
-    """
-
-    wet: np.dtype  # of wet planes
-    notes: list[str]  # what does not work as it should, for the user
-
-    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any: ...
-
-    def staging(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray: ...
-
-    def send(self, host: np.ndarray, array: Any) -> None: ...
-
-    def fetch(self, array: Any, host: np.ndarray) -> None: ...
-
-    def launch(self, kernel: str, grid: tuple[int, ...], block: tuple[int, ...], *given: Any) -> None: ...
-
-    def mark(self) -> Callable[[], None]: ...
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]: ...
-
-
-def present() -> bool:
-    """Whether there are an NVIDIA GPU and its driver. Asks the driver alone, so it is quick where there is none."""
-    for name in ("libcuda.so.1", "nvcuda.dll"):
-        try:
-            driver = ctypes.CDLL(name)
-        except OSError:
-            continue
-        count = ctypes.c_int()
-        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-    return False
-
-
-class Cuda:
-    """A GPU by CuPy: a `Device` with one stream of its own, which `stream.ptr` gives to whoever runs the network.
-
-    Raises ImportError without CuPy, and CuPy's errors without a driver or a device, or where the sources do not compile,
-    which they do at the first launch.
-    """
-
-    def __init__(self, wet_half: bool = False):
-        import cupy
-
-        self._cupy = cupy
-        cupy.cuda.runtime.getDeviceCount()  # raises, rather than later and less clearly
-        self.wet = np.dtype(np.float16 if wet_half else np.float32)
-        self.stream = cupy.cuda.Stream(non_blocking=True)
-        self.notes: list[str] = []
-
-    @cached_property
-    def _kernels(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        options = cuda.options(self.wet == np.float16)
-        for name in cuda.SOURCES:
-            code = cuda.source(name)
-            # without fused multiply-adds, what chooses between motions chooses as its definition does
-            exact = ["--fmad=false"] if name != "paint" else []
-            module = self._cupy.RawModule(code=code, options=(*options, *exact))
-            found |= {kernel: module.get_function(kernel) for kernel in cuda.signatures() if f" {kernel}(" in code}
-        return found
-
-    def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        with self.stream:
-            return self._cupy.zeros(shape, dtype)
-
-    def staging(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        import cupyx
-
-        return cupyx.zeros_pinned(shape, dtype)
-
-    def send(self, host: np.ndarray, array: Any) -> None:
-        runtime = self._cupy.cuda.runtime
-        runtime.memcpyAsync(array.data.ptr, host.ctypes.data, host.nbytes, runtime.memcpyHostToDevice, self.stream.ptr)
-
-    def fetch(self, array: Any, host: np.ndarray) -> None:
-        runtime = self._cupy.cuda.runtime
-        runtime.memcpyAsync(host.ctypes.data, array.data.ptr, host.nbytes, runtime.memcpyDeviceToHost, self.stream.ptr)
-
-    def launch(self, kernel: str, grid: tuple[int, ...], block: tuple[int, ...], *given: Any) -> None:
-        with self.stream:
-            self._kernels[kernel](grid, block, tuple(cuda.arguments(kernel, given)))
-
-    def mark(self) -> Callable[[], None]:
-        event = self._cupy.cuda.Event(block=True, disable_timing=True)
-        event.record(self.stream)
-        return event.synchronize
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        work()  # once for real, because what loads or compiles late cannot be recorded
-        self.stream.synchronize()
-        with self.stream:
-            self.stream.begin_capture()
-            try:
-                work()
-            except Exception as error:  # of a network that does something which cannot be recorded: it runs as it is
-                with suppress(self._cupy.cuda.runtime.CUDARuntimeError):
-                    self.stream.end_capture()
-                why = " ".join(str(error).split())[:200]
-                self.notes.append(f"no CUDA graph, so every kernel is launched by itself ({why})")
-                return work
-            graph = self.stream.end_capture()
-        return lambda: graph.launch(self.stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,16 +92,27 @@ def _pitch(width: int) -> int:
     return -(-width // cuda.PITCH) * cuda.PITCH
 
 
-class GpuChain:
-    """Everything that is remembered from frame to frame, on the device. Frames go in with `submit` and come out of
-    `collect` in order, at most IN_FLIGHT at a time.
+@dataclass(slots=True)
+class _Frame:
+    """Memory of one frame, on the device or on the host: what goes up, and what comes down."""
 
-    `network` gets two device arrays uint8 [h, w, 24], tiles and where the painted ones go, and enqueues its work on the
-    device's stream; that is recorded, so it must not allocate or wait when called a second time. `interleaved` says that
-    frames are NV12, not planar. Motion is found in cells of `scale` luma pixels.
+    camera: list[Any]
+    settings: Any
+    painted: list[Any]
+    verdict: Any
+
+
+class GpuLane:
+    """All that is remembered of one stream from frame to frame, on the device, and the steps of a frame.
+
+    It is given to the device with `send`; then `flow`, `pack`, the network from `tiles` to `fresh_tiles` (device arrays
+    uint8 [h, w, 24]) unless paint is only carried, `blend` and `restore` are launched, and may be recorded, once for each
+    value of `odd`; then `fetch` brings it back, to come out of `collect` in order. At most IN_FLIGHT may be on their way, so
+    that one goes up and one comes down while one is painted. `interleaved` says that frames are NV12, not planar. Motion is
+    found in cells of `scale` luma pixels.
     """
 
-    IN_FLIGHT = 2
+    IN_FLIGHT = 3
 
     def __init__(
         self,
@@ -219,11 +121,13 @@ class GpuChain:
         height: int,
         scale: int,
         rules: Rules,
-        network: Callable[[Any, Any], None],
+        tiles: Any,
+        fresh_tiles: Any,
         interleaved: bool = False,
     ):
         self.device, self.width, self.height, self.scale = device, width, height, scale
-        self._rules, self._network = rules, network
+        self.tiles, self.fresh_tiles = tiles, fresh_tiles
+        self._rules, self._interleaved = rules, interleaved
         half_width, half_height = self._half = (width + 1) // 2, (height + 1) // 2
         half_pitch = _pitch(half_width)
         luma: tuple[int, ...] = (height, _pitch(width))
@@ -240,9 +144,6 @@ class GpuChain:
         def zeros(*shapes: tuple[int, ...], dtype: Any = _f32) -> list[Any]:
             return [device.zeros(shape, dtype) for shape in shapes]
 
-        self.camera, self.painted = zeros(*frame, dtype=_u8), zeros(*frame, dtype=_u8)
-        tiles = (*tile_grid(width, height), CHANNELS)
-        self.tiles, self.fresh_tiles = zeros(tiles, tiles, dtype=_u8)
         self._luma, self._blended = zeros(luma, luma, dtype=device.wet)
         self._chroma = zeros(chroma, chroma, dtype=device.wet)  # of even frames, of odd ones
         self._search = FlowSearch(device, rows, columns)
@@ -253,70 +154,63 @@ class GpuChain:
         self._stale = zeros((rows, columns), (rows, columns))
         (self._residual,) = zeros((rows, columns))
         cell_blocks = _blocks(columns, rows)
-        self._sums, self.verdict = zeros((2, cell_blocks[0] * cell_blocks[1]), (3,))
+        (self._sums,) = zeros((2, cell_blocks[0] * cell_blocks[1]))
         self._known, self._found, self._gain = zeros((3, *blocks), (3, *blocks), (2, *blocks))
         (self._lift,) = zeros(blocks)
-        (self._settings,) = zeros((cuda.SETTINGS,))
-        self._hosts = [
-            _Host(
-                [device.staging(shape, _u8) for shape in frame],
-                [device.staging(shape, _u8) for shape in frame],
-                device.staging((cuda.SETTINGS,), _f32),
-                device.staging((3,), _f32),
-            )
-            for _ in range(self.IN_FLIGHT)
-        ]
-        self._interleaved = interleaved
-        self._odd = 0  # whether this frame is the second of two that change places in memory
-        self._begun = False
-        self._waiting: deque[tuple[_Host, Callable[[], None]]] = deque()
-        self._begins = [device.record(partial(self._begin, odd)) for odd in range(2)]
-        self._ends = self._recorded_ends()
 
-    def _recorded_ends(self) -> list[list[Callable[[], None]]]:
-        ends = [[self.device.record(partial(self._end, odd, fresh)) for fresh in (False, True)] for odd in range(2)]
-        self.device.mark()()
-        return ends
+        def room(make: Callable[[tuple[int, ...], Any], Any]) -> _Frame:
+            camera, painted = ([make(shape, _u8) for shape in frame] for _ in range(2))
+            return _Frame(camera, make((cuda.SETTINGS,), _f32), painted, make((3,), _f32))
 
-    def renew(self, network: Callable[[Any, Any], None]) -> None:
-        """Go on with another network. All frames must have been collected, and the next is the first of its scene."""
-        assert not self._waiting, "recording writes where frames that wait are kept"
-        self._network = network
-        self._ends = self._recorded_ends()
-        self.forget()
+        self._frames = [room(device.zeros) for _ in range(2)]  # even ones and odd ones
+        # after which an even or an odd frame may be written over: what went up is read no more, what comes down has left
+        self._read, self._left = [device.mark()] * 2, [device.mark()] * 2
+        self._hosts = deque(room(device.staging) for _ in range(self.IN_FLIGHT))  # the next one's first
+        self.odd = 0  # whether the frame sent last is the second of two that change places on the device
+        self.begun = False
+        self.waiting: deque[tuple[_Frame, Event]] = deque()
 
-    def submit(self, planes: Sequence[np.ndarray], fresh: bool, consistency: float, keep_color: bool) -> bool:
-        """Begin to paint a frame: planes uint8 of luma and of chroma, one of NV12 [h, 2 w] or two [h, w].
-
-        With `fresh` the network runs; without, only if the scene has changed, which must be waited for. Returns whether it
-        does.
-        """
-        assert len(self._waiting) < self.IN_FLIGHT, "a frame must be collected first"
-        host = self._hosts[self._odd]
+    def send(self, planes: Sequence[np.ndarray], consistency: float, keep_color: bool) -> None:
+        """Give the device the next frame, which what is launched from now on finds there: planes uint8 of luma and of
+        chroma, one of NV12 [h, 2 w] or two [h, w]."""
+        assert len(self.waiting) < self.IN_FLIGHT, "a frame must be collected first"
+        self.odd = 1 - self.odd
+        host, there = self._hosts[0], self._frames[self.odd]
         for plane, room in zip(planes, self._views(host.camera), strict=True):
             np.copyto(room, plane)
-        host.settings[[cuda.CONSISTENCY, cuda.KEEP_COLOR, cuda.BEGUN]] = consistency, keep_color, self._begun
-        self._begins[self._odd]()
-        if not fresh:
-            self.device.mark()()
-            fresh = bool(host.verdict[2])
-        self._ends[self._odd][fresh]()
-        self._waiting.append((host, self.device.mark()))
-        self._odd, self._begun = 1 - self._odd, True
-        return fresh
+        host.settings[[cuda.CONSISTENCY, cuda.KEEP_COLOR, cuda.BEGUN]] = consistency, keep_color, self.begun
+        copies = [*zip(host.camera, there.camera, strict=True), (host.settings, there.settings)]
+        self.device.follow(self.device.upload(copies, self._read[self.odd]))
+        self.device.follow(self._left[self.odd])
+        self.begun = True
+
+    def judged(self) -> bool:
+        """Whether the frame sent last begins a scene, which must be waited for. Its `flow` must have been launched."""
+        host, there = self._hosts[0], self._frames[self.odd]
+        self.device.download([(there.verdict, host.verdict)], self.device.mark()).synchronize()
+        return bool(host.verdict[2])
+
+    def fetch(self) -> None:
+        """Bring back the frame sent last, all of whose steps have been launched."""
+        host, there = self._hosts[0], self._frames[self.odd]
+        self._hosts.rotate(-1)
+        self._read[self.odd] = self.device.mark()
+        copies = [*zip(there.painted, host.painted, strict=True), (there.verdict, host.verdict)]
+        self._left[self.odd] = self.device.download(copies, self._read[self.odd])
+        self.waiting.append((host, self._left[self.odd]))
 
     def collect(self, planes: Sequence[np.ndarray]) -> tuple[float, float, bool]:
-        """Wait for the oldest frame, and copy it into planes as those of `submit`. Returns the mean confidence of its
-        motion, the mean absolute residual in codes, and whether it began a scene."""
-        host, wait = self._waiting.popleft()
-        wait()
+        """Wait for the oldest frame, and copy it into planes as those of `send`. Returns the mean confidence of its motion,
+        the mean absolute residual in codes, and whether it began a scene."""
+        host, back = self.waiting.popleft()
+        back.synchronize()
         for plane, room in zip(planes, self._views(host.painted), strict=True):
             np.copyto(plane, room)
         return float(host.verdict[0]), float(host.verdict[1]), bool(host.verdict[2])
 
     def forget(self) -> None:
         """The next frame is the first of its scene."""
-        self._begun = False
+        self.begun = False
 
     def _views(self, frame: list[np.ndarray]) -> list[np.ndarray]:
         luma, chroma = frame
@@ -324,33 +218,17 @@ class GpuChain:
         sides = [chroma[:, : 2 * half_width]] if self._interleaved else [plane[:, :half_width] for plane in chroma]
         return [luma[:, : self.width], *sides]
 
-    def _begin(self, odd: int) -> None:
-        host = self._hosts[odd]
-        self.device.send(host.settings, self._settings)
-        for staged, plane in zip(host.camera, self.camera, strict=True):
-            self.device.send(staged, plane)
-        self.flow(odd)
-        self.device.fetch(self.verdict, host.verdict)
-
-    def _end(self, odd: int, fresh: bool) -> None:
-        if fresh:
-            self.pack()
-            self._network(self.tiles, self.fresh_tiles)
-        self.blend(odd, fresh)
-        self.restore()
-        for plane, staged in zip(self.painted, self._hosts[odd].painted, strict=True):
-            self.device.fetch(plane, staged)
-
-    def pack(self) -> None:
+    def pack(self, odd: int) -> None:
         """The camera's frame into tiles for the network."""
         rows, columns, _ = self.tiles.shape
-        luma, chroma = self.camera
+        luma, chroma = self._frames[odd].camera
         camera = (luma, luma.shape[1], chroma, *self._chroma_layout, self.width, self.height)
         self.device.launch("pack_tiles", _blocks(columns, rows), _ROW_OF_32, *camera, self.tiles, rows, columns)
 
     def flow(self, odd: int) -> None:
         """The motion from the frame before to the camera's, how sure it is, and whether the scene changed."""
-        luma, small = self.camera[0], self._small[odd]
+        frame, small = self._frames[odd], self._small[odd]
+        luma = frame.camera[0]
         rows, columns = small.shape
         pixels = (luma, luma.shape[1], self.width, self.height, self.scale)
         levels = (self._pyramids[odd], self._search.levels)
@@ -363,16 +241,16 @@ class GpuChain:
         self.device.launch("motion_field", grid, _ROW_OF_32, *known, *limits, self._raw, self._residual, self._sums)
         cut = (rules.cut_confidence, rules.cut_error)
         per_cell, blocks = 1 / (rows * columns), grid[0] * grid[1]
-        self.device.launch("judge", (1,), (256,), self._sums, blocks, per_cell, *cut, self._settings, self.verdict)
+        self.device.launch("judge", (1,), (256,), self._sums, blocks, per_cell, *cut, frame.settings, frame.verdict)
 
     def blend(self, odd: int, fresh: bool) -> None:
         """The wet paint carried along the motion, and blended with the network's where it is `fresh`."""
-        device, scale = self.device, self.scale
+        device, scale, frame = self.device, self.scale, self._frames[odd]
         _, rows, columns = self.field.shape
-        raw = (self._raw, rows, columns, float(scale), self.verdict)
+        raw = (self._raw, rows, columns, float(scale), frame.verdict)
         stale = (self._stale[odd], int(fresh), self.field, self._stale[1 - odd])
         device.launch("settle_field", _blocks(columns, rows), _ROW_OF_32, *raw, *stale)
-        paint = (self.fresh_tiles, self.fresh_tiles.shape[1], int(fresh), self._settings)
+        paint = (self.fresh_tiles, self.fresh_tiles.shape[1], int(fresh), frame.settings)
         luma = (self._luma, self._luma.shape[1], self.width, self.height)
         groups = _blocks(self.width, -(-self.height // TILE))
         field = (self.field, rows, columns)
@@ -382,7 +260,7 @@ class GpuChain:
         chroma = (source, source.shape[2], half_width, half_height)
         # chroma has half the samples; cells of one luma pixel are then thinned out
         cells = (1, 1.0) if scale == 1 else (0, 2 / scale)
-        frames = (self.camera[1], target, self.painted[1], *self._chroma_layout)
+        frames = (frame.camera[1], target, frame.painted[1], *self._chroma_layout)
         groups = _blocks(half_width, -(-half_height // (TILE // 2)))
         device.launch("blend_chroma", groups, _ROW_OF_32, *chroma, *field, *cells, *paint, *frames)
         rules = self._rules
@@ -392,20 +270,78 @@ class GpuChain:
         grid = (self._lift.shape[1], self._lift.shape[0])
         device.launch("compare_blocks", grid, (256,), *luma, *paint[:3], *numbers, *measures)
 
-    def restore(self) -> None:
+    def restore(self, odd: int) -> None:
         """Luma with its light and sharpness given back, as wet paint for the next frame and as the painted frame."""
         luma = (self._blended, self._blended.shape[1], self.width, self.height)
         blocks = (self._gain, self._lift, *self._lift.shape)
-        painted = (self._luma, self.painted[0], self.painted[0].shape[1])
+        plane = self._frames[odd].painted[0]
+        painted = (self._luma, plane, plane.shape[1])
         groups = _blocks(-(-self.width // 4), self.height)
         self.device.launch("restore_plane", groups, _ROW_OF_32, *luma, *blocks, *painted)
 
 
-@dataclass(slots=True)
-class _Host:
-    """Host memory of one frame in flight."""
+class GpuChain:
+    """The chain of one stream. Frames go in with `submit` and come out of `collect` in order, at most IN_FLIGHT at a time.
 
-    camera: list[np.ndarray]
-    painted: list[np.ndarray]
-    settings: np.ndarray
-    verdict: np.ndarray
+    `network` gets two device arrays uint8 [1, h, w, 24], tiles and where the painted ones go, and enqueues its work on the
+    device's stream; that is recorded, so it must not allocate or wait when called a second time. For the rest see `GpuLane`.
+    """
+
+    IN_FLIGHT = GpuLane.IN_FLIGHT
+
+    def __init__(
+        self,
+        device: Device,
+        width: int,
+        height: int,
+        scale: int,
+        rules: Rules,
+        network: Callable[[Any, Any], None],
+        interleaved: bool = False,
+    ):
+        self._device, self._network = device, network
+        self._tiles, self._fresh_tiles = (device.zeros((1, *tile_grid(width, height), CHANNELS), _u8) for _ in range(2))
+        self.lane = GpuLane(device, width, height, scale, rules, self._tiles[0], self._fresh_tiles[0], interleaved)
+        self._begins = [device.record(partial(self.lane.flow, odd)) for odd in range(2)]
+        self._ends = self._recorded_ends()
+
+    def _recorded_ends(self) -> list[list[Callable[[], None]]]:
+        ends = [[self._device.record(partial(self.end, odd, fresh)) for fresh in (False, True)] for odd in range(2)]
+        self._device.mark().synchronize()
+        return ends
+
+    def end(self, odd: int, fresh: bool) -> None:
+        """All that follows `flow`; with `fresh` the network too."""
+        if fresh:
+            self.lane.pack(odd)
+            self._network(self._tiles, self._fresh_tiles)
+        self.lane.blend(odd, fresh)
+        self.lane.restore(odd)
+
+    def renew(self, network: Callable[[Any, Any], None]) -> None:
+        """Go on with another network. All frames must have been collected, and the next is the first of its scene."""
+        assert not self.lane.waiting, "recording writes where frames that wait are kept"
+        self._network = network
+        self._ends = self._recorded_ends()
+        self.forget()
+
+    def submit(self, planes: Sequence[np.ndarray], fresh: bool, consistency: float, keep_color: bool) -> bool:
+        """Begin to paint a frame: planes as `GpuLane.send` takes them.
+
+        With `fresh` the network runs; without, only if the scene has changed, which must be waited for. Returns whether it
+        does.
+        """
+        self.lane.send(planes, consistency, keep_color)
+        self._begins[self.lane.odd]()
+        fresh = fresh or self.lane.judged()
+        self._ends[self.lane.odd][fresh]()
+        self.lane.fetch()
+        return fresh
+
+    def collect(self, planes: Sequence[np.ndarray]) -> tuple[float, float, bool]:
+        """See `GpuLane.collect`."""
+        return self.lane.collect(planes)
+
+    def forget(self) -> None:
+        """The next frame is the first of its scene."""
+        self.lane.forget()

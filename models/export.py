@@ -133,8 +133,8 @@ def to_onnx(painter: Painter) -> onnx.ModelProto:
     return written(Graph(painter), ("h", "w"))
 
 
-def written(graph: Graph, grid: tuple[int | str, int | str]) -> onnx.ModelProto:
-    """The network for pictures of `grid` (h, w) tiles, in the form of `graph`, which is used up."""
+def written(graph: Graph, grid: tuple[int | str, int | str], count: int = 1) -> onnx.ModelProto:
+    """The network for `count` pictures of `grid` (h, w) tiles, in the form of `graph`, which is used up."""
     painter = graph.painter
     entered = graph.activation(graph.convolution(graph.enter(), "enter"), "enter")
     x = graph.activation(graph.convolution(entered, "down", stride=2), "down")
@@ -148,7 +148,7 @@ def written(graph: Graph, grid: tuple[int | str, int | str]) -> onnx.ModelProto:
     graph.leave(graph.convolution(x, "leave"))
 
     def picture(name: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.UINT8, [1, *grid, CHANNELS])
+        return helper.make_tensor_value_info(name, TensorProto.UINT8, [count, *grid, CHANNELS])
 
     inputs = [picture("tiles"), *graph.inputs]
     return helper.make_model(

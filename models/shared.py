@@ -4,7 +4,7 @@ What is compiled for a GPU takes its time, and a style is only numbers; so the w
 from a `Painter` whenever the style changes. TensorRT-RTX fuses such a convolution as it fuses one with constants, but for
 one small copy of the kernel a layer.
 
-Two forms, both with the picture as bytes, uint8 [1, h, w, 24]:
+Two forms, both with the pictures as bytes, uint8 [count, h, w, 24]:
 
 - `int8`: Q/DQ as TensorRT takes it, which knows neither uint8 nor zero points. Activations are at least 0, so their codes
   are 0..127, one step per tensor; kernels int8 codes, with a float32 scale and a bias per channel behind the convolution.
@@ -37,7 +37,7 @@ class _Open(Graph):
         return self.node("Conv", inputs, f"{name}.conv", kernel_shape=[3, 3], pads=[1] * 4, strides=[stride] * 2)
 
     def centred(self, number: type[np.floating], kind: int) -> str:
-        """The picture's codes as floats of one kind, [1, 24, h, w], grey at 0."""
+        """The picture's codes as floats of one kind, [count, 24, h, w], grey at 0."""
         codes = self.node("Cast", ["tiles"], "tiles.float", to=kind)
         centred = self.node("Sub", [codes, self.constant("grey", number(_GREY))], "tiles.centred")
         return self.node("Transpose", [centred], "planes", perm=[0, 3, 1, 2])
@@ -125,9 +125,9 @@ class Form:
 FORMS = {"int8": Form(_Int8, _Int8.weights), "fp16": Form(_Half, _Half.weights)}
 
 
-def to_open_onnx(painter: Painter, grid: tuple[int, int], precision: str) -> onnx.ModelProto:
-    """The graph for all painters of this shape and these ranges and for pictures of `grid` (h, w) tiles, both even."""
-    return written(FORMS[precision].graph(painter), grid)
+def to_open_onnx(painter: Painter, grid: tuple[int, int], precision: str, count: int = 1) -> onnx.ModelProto:
+    """The graph for all painters of this shape and these ranges, for `count` pictures of `grid` (h, w) tiles, both even."""
+    return written(FORMS[precision].graph(painter), grid, count)
 
 
 def open_weights(painter: Painter, precision: str) -> Weights:

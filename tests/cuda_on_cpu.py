@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from kernels import cuda
-from kernels.gpu import Cuda
+from kernels.device import Copies, Cuda, Event
 
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None
 _HEADERS = Path(__file__).parent / "cuda_cpu"
@@ -62,8 +62,14 @@ def build(tmp_path_factory: pytest.TempPathFactory, wet_half: bool = False, flag
     return library
 
 
+class _Now:
+    """An event that is reached."""
+
+    def synchronize(self) -> None: ...
+
+
 class CpuDevice:
-    """Has the methods of `kernels.gpu.Cuda`; its arrays are NumPy's."""
+    """Has the methods of `kernels.device.Cuda`, and does at once what it is given; its arrays are NumPy's."""
 
     def __init__(self, library: Path, wet_half: bool = False):
         self._library = ctypes.CDLL(str(library))
@@ -81,11 +87,27 @@ class CpuDevice:
     def fetch(self, array: np.ndarray, host: np.ndarray) -> None:
         np.copyto(host, array, casting="no")
 
+    def upload(self, copies: Copies, after: Event) -> Event:
+        for host, array in copies:
+            self.send(host, array)
+        return _Now()
+
+    def download(self, copies: Copies, after: Event) -> Event:
+        for array, host in copies:
+            self.fetch(array, host)
+        return _Now()
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         return work
 
-    def mark(self) -> Callable[[], None]:
-        return lambda: None
+    def together(self, works: Sequence[Callable[[], None]]) -> None:
+        for work in works:
+            work()
+
+    def mark(self) -> Event:
+        return _Now()
+
+    def follow(self, event: Event) -> None: ...
 
     def launch(self, kernel: str, grid: tuple[int, ...], block: tuple[int, ...], *given: Any) -> None:
         """Runs `kernel` to its end. Raises TypeError for arguments that it does not take."""

@@ -38,14 +38,14 @@ def on(device: Any, array: np.ndarray) -> Any:
     """A copy of the array on the device."""
     there = device.zeros(array.shape, array.dtype)
     device.send(np.ascontiguousarray(array), there)
-    device.mark()()
+    device.mark().synchronize()
     return there
 
 
 def back(device: Any, array: Any) -> np.ndarray:
     host = np.empty(array.shape, array.dtype)
     device.fetch(array, host)
-    device.mark()()
+    device.mark().synchronize()
     return host
 
 

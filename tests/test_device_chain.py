@@ -5,12 +5,14 @@ The device is the stand-in of `cuda_on_cpu`, its network one that is written dow
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from cuda_on_cpu import open_device
 from scenes import frame_of, texture
+from tint import DEPTH, Tint, TintOnCpu, stylizer_of
 
 from engine.chain import Chain
 from engine.controls import Controls
@@ -21,77 +23,17 @@ from engine.report import Facts, Report
 from engine.sources.scene import SceneSource
 from engine.studio.guard import Guard
 from engine.stylizers import Painting
-from engine.stylizers.deferred import Deferred
-from engine.stylizers.morphing import Made, MorphingStylizer, Wish
-from engine.stylizers.on_device import Arena, DeviceStylizer
+from engine.stylizers.morphing import MorphingStylizer, Wish
+from engine.stylizers.on_device import DeviceStylizer
 from kernels.layout import tile_grid
 from models.colour import Encoding
 from models.export import to_onnx
 from models.library import Library
 
-DEPTH = 2
-
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return open_device("cpu", tmp_path_factory)
-
-
-class Tint:
-    """A network whose one weight is a shade, to which it takes every sample half-way."""
-
-    version = device = precision = "test"
-
-    def __init__(self) -> None:
-        self.breaks = False
-        self.loaded: list[int] = []
-
-    def network(self, device: Any) -> "Tint":
-        self.arena = Arena(device, {"shade": np.zeros(1, np.uint8)})
-        return self
-
-    def load(self, weights: dict[str, np.ndarray]) -> None:
-        self.loaded.append(int(weights["shade"][0]))
-        self.arena.load(weights)
-
-    def run(self, tiles: np.ndarray, painted: np.ndarray) -> None:
-        if self.breaks:
-            raise RuntimeError("an illegal memory access\nwas encountered")
-        painted[:] = tiles // 2 + self.arena.arrays["shade"] // 2
-
-
-class TintOnCpu(Deferred):
-    version = device = precision = "cpu test"
-
-    def __init__(self, shade: int, grid: tuple[int, int], depth: int):
-        super().__init__(grid, depth)
-        self.shade = shade
-
-    def collect(self) -> np.ndarray:
-        return self.take()[0] // 2 + self.shade // 2
-
-
-def stylizer_of(device: Any, size: tuple[int, int], engine: Tint | None, shade: int = 200) -> MorphingStylizer:
-    """On the device where there is an `engine`, with the CPU to fall back to; else on the CPU. A style is its shade."""
-    grid = tile_grid(*size)
-
-    def on_gpu(vector: np.ndarray, network: str) -> DeviceStylizer:
-        return DeviceStylizer(engine, {"shade": vector.astype(np.uint8)}, grid, DEPTH, lambda: device)  # type: ignore[arg-type]
-
-    def on_cpu(vector: np.ndarray, network: str) -> TintOnCpu:
-        return TintOnCpu(int(vector[0]), grid, DEPTH)
-
-    make: Callable = on_gpu if engine else on_cpu
-    vector = np.array([shade], np.float32)
-    facts = Facts("gpu" if engine else "cpu", "test", "test", "test", *size, str(shade), 1.0, DEPTH, [], "fast")
-
-    def instead(vector: np.ndarray, network: str) -> Made:
-        return Made("cpu", on_cpu(vector, network), on_cpu, [])
-
-    def conditioning(wish: Wish) -> np.ndarray:
-        return np.array([float(wish.look)], np.float32)
-
-    return MorphingStylizer(make(vector, "fast"), vector, facts, conditioning, make, instead)
 
 
 def painted(chain: Any, frames: list[Frame], fresh: Callable[[int], bool] = lambda index: True) -> list[Frame]:
@@ -239,7 +181,7 @@ def test_after_a_break_the_style_still_changes(device):
 
 def test_a_device_without_room_is_not_begun_with(device):
     class Full(Tint):
-        def network(self, device: Any) -> Tint:
+        def network(self, device: Any, count: int = 1) -> Tint:
             raise MemoryError("out of memory")
 
     stylizer = stylizer_of(device, (64, 48), Full())
@@ -302,7 +244,8 @@ def test_the_real_library_falls_back_to_a_real_network(device):
     names = [name for name in BACKENDS if name not in ON_GPU]
     vector = library.conditioning("great-wave")
     stylizer = stylizer_of(device, (64, 48), Tint())
-    stylizer._vector, stylizer._instead = vector, lambda v, n: _first_that_runs(library, Encoding(), grid, 1, names, v, n)
+    stylizer._vector = vector
+    stylizer._instead = partial(_first_that_runs, library, Encoding(), grid, 1, False, names)
     stylizer.fall_back("it melted")
     assert stylizer.facts.backend == "openvino"
     assert stylizer.facts.precision == "int8"
@@ -326,7 +269,7 @@ def test_pytorch_paints_what_the_shipped_network_paints(device):
             network = TorchEngine(painter, weights_of(painter)).network(device)
         painted = np.zeros_like(tiles)
         network.load(weights_of(painter))
-        network.run(tiles, painted)
+        network.run(tiles[None], painted[None])
         session = ort.InferenceSession(to_onnx(painter).SerializeToString(), providers=["CPUExecutionProvider"])
         expected = session.run(None, {"tiles": tiles[None]})[0][0]
         assert 10 * np.log10(255**2 / np.square(painted.astype(float) - expected).mean()) > 45

@@ -16,7 +16,7 @@ LIMITS = Limits(bandwidth=4e12, macs=4e14)
 class Negative:
     version = device = precision = "test"
 
-    def network(self, device: Any) -> "Negative":
+    def network(self, device: Any, count: int = 1) -> "Negative":
         return self
 
     def load(self, weights: Any) -> None: ...
@@ -47,7 +47,7 @@ def test_the_chain_and_its_parts_are_measured(device, monkeypatch):
     rows = list(gpu.chain_rows(device, SIZE, CANDIDATE, LIMITS, {"chain": (4, 1.5), "flow": (1, 0.4)}))
     assert rows[0].name == "96x64 whole chain, frame stays on the device"
     assert (rows[0].least, rows[0].aim) == (4, 1.5)
-    assert len({row.name for row in rows}) == len(rows) == 7
+    assert len({row.name for row in rows}) == len(rows) == 9
     for row in rows:
         assert row.value > 0
         assert row.p99 is None or row.p99 >= row.value
@@ -73,8 +73,9 @@ def test_streams_are_counted_together(device, monkeypatch):
     monkeypatch.setattr(gpu, "_STREAMS", 2)
     monkeypatch.setattr(gpu, "_FRAMES", 2)
     monkeypatch.setattr(gpu, "_wall", lambda work: work() and 100.0)
-    row = gpu.streams_row(lambda: device, CANDIDATE, SIZE)
-    assert row.value == pytest.approx(2 * 2 / 0.1 / 30)
+    rows = list(gpu.stream_rows(lambda: device, CANDIDATE, SIZE))
+    assert [row.value for row in rows] == pytest.approx([2 * 2 / 0.1 / 30] * 2)
+    assert len({row.name for row in rows}) == 2
 
 
 def test_shares_are_of_what_was_measured():

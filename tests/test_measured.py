@@ -14,7 +14,7 @@ from engine.errors import StylizerError
 from engine.report import Facts
 from engine.stylizers import measured, open_stylizer
 from engine.stylizers.measured import fastest, milliseconds
-from kernels import gpu
+from kernels import device
 from kernels.layout import tile_grid
 from models.colour import Encoding
 
@@ -77,7 +77,7 @@ class Counting:
     def load(self, weights: Any) -> None: ...
 
     def run(self, tiles: np.ndarray, painted: np.ndarray) -> None:
-        assert tiles.shape == painted.shape == (4, 6, 24)
+        assert tiles.shape == painted.shape == (1, 4, 6, 24)
         self.frames += 1
 
 
@@ -110,7 +110,7 @@ def test_of_the_backends_on_the_gpu_the_fastest_paints(monkeypatch, tmp_path, ti
         painted.append(grid)
         return list(times.values())[len(painted) - 1]
 
-    monkeypatch.setattr(gpu, "present", lambda: True)
+    monkeypatch.setattr(device, "present", lambda: True)
     monkeypatch.setattr(measured, "describe_device", lambda: DEVICE)
     monkeypatch.setattr(measured, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(measured, "milliseconds", timed)

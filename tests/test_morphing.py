@@ -95,6 +95,7 @@ def workshop(monkeypatch):
     """In which a morph takes a fifth of a second, in so few steps that a busy machine keeps up."""
     monkeypatch.setattr(morphing, "MORPH", 0.2)
     monkeypatch.setattr(morphing, "STEP", 0.05)
+    monkeypatch.setattr(morphing, "RESTING", 0.0)
     found = Workshop()
     yield found
     found.gate.set()
@@ -335,8 +336,7 @@ def is_ready(stylizer: MorphingStylizer) -> bool:
     return stylizer._finisher is None
 
 
-def test_a_pliable_network_walks_to_what_is_wished_and_one_for_the_style_alone_follows(workshop, monkeypatch):
-    monkeypatch.setattr(morphing, "RESTING", 0.0)
+def test_a_pliable_network_walks_to_what_is_wished_and_one_for_the_style_alone_follows(workshop):
     workshop.gate.clear()  # nothing is made but by kneading
     stylizer = workshop.opened("a", pliable=True)
     until(lambda: is_ready(stylizer))
@@ -364,9 +364,9 @@ def test_a_pliable_network_walks_to_what_is_wished_and_one_for_the_style_alone_f
 
 
 def test_while_there_are_new_wishes_nothing_is_made_for_a_style_alone(workshop, monkeypatch):
-    monkeypatch.setattr(morphing, "RESTING", 60.0)
     stylizer = workshop.opened("a", pliable=True)
     until(lambda: is_ready(stylizer))
+    monkeypatch.setattr(morphing, "RESTING", 60.0)
     for look in ("b", "c", "b"):
         follow(stylizer, look)
     assert not workshop.made
@@ -375,8 +375,7 @@ def test_while_there_are_new_wishes_nothing_is_made_for_a_style_alone(workshop, 
     assert not workshop.made
 
 
-def test_what_was_made_for_a_style_that_is_no_longer_wished_is_not_painted(workshop, monkeypatch):
-    monkeypatch.setattr(morphing, "RESTING", 0.0)
+def test_what_was_made_for_a_style_that_is_no_longer_wished_is_not_painted(workshop):
     stylizer = workshop.opened("a", pliable=True)
     until(lambda: is_ready(stylizer))
     workshop.gate.clear()
@@ -402,11 +401,12 @@ def test_until_the_pliable_network_is_kneaded_there_is_one_step(workshop):
 
 
 def test_another_network_gets_a_pliable_one_of_its_own(workshop, monkeypatch):
-    monkeypatch.setattr(morphing, "RESTING", 60.0)
     stylizer = workshop.opened("a", pliable=True)
+    until(lambda: is_ready(stylizer))
     follow(stylizer, "b", network="fine")
     until(lambda: is_ready(stylizer))
     assert workshop.kneaded == ["fast", "fine"]
+    monkeypatch.setattr(morphing, "RESTING", 60.0)
     follow(stylizer, "c", network="fine")
     assert isinstance(stylizer.painting, Moulded)
     stylizer.close()
@@ -426,10 +426,11 @@ def test_a_pliable_network_that_cannot_be_made_leaves_a_note_and_styles_change_w
 @pytest.mark.parametrize("encoding", [Encoding(), Encoding((0.299, 0.114), full_range=False)])
 def test_the_real_pliable_network_paints_what_the_one_for_the_style_alone_does(encoding, monkeypatch):
     monkeypatch.setattr(morphing, "MORPH", 0.05)
-    monkeypatch.setattr(morphing, "RESTING", 60.0)
+    monkeypatch.setattr(morphing, "RESTING", 0.0)
     stylizer = open_stylizer("starry-night", (64, 48), encoding, changing=True).stylizer
     alone = open_stylizer("great-wave", (64, 48), encoding).stylizer
     until(lambda: is_ready(stylizer))
+    monkeypatch.setattr(morphing, "RESTING", 60.0)
     follow(stylizer, "great-wave")
     assert stylizer.painting is not alone
     painted = []

@@ -15,7 +15,7 @@ from scenes import texture
 from engine.errors import StylizerError
 from engine.stylizers import open_stylizer, tensorrt
 from engine.stylizers.tensorrt import TensorRtEngine, TensorRtNetwork
-from kernels import cpu, gpu
+from kernels import cpu, device
 from kernels.layout import tile_grid
 from models.colour import Encoding
 from models.export import Painter, fold_colour, to_onnx
@@ -57,6 +57,15 @@ class TestTheGraph:
         found = run(graph_of(precision, style), {"tiles": tiles} | open_weights(painter, precision))
         error = np.square(found.astype(float) - expected).mean()
         assert 10 * np.log10(255**2 / error) > LEAST_PSNR[precision]
+
+    @pytest.mark.parametrize("precision", FORMS)
+    def test_several_pictures_at_once_are_painted_like_each_alone(self, precision):
+        painter = painter_of()
+        tiles = np.random.default_rng(0).integers(0, 256, (3, *GRID, 24), np.uint8)
+        weights = open_weights(painter, precision)
+        together = run(to_open_onnx(painter, GRID, precision, 3).SerializeToString(), {"tiles": tiles} | weights)
+        alone = [run(graph_of(precision), {"tiles": tiles[i : i + 1]} | weights)[0] for i in range(3)]
+        np.testing.assert_array_equal(together, alone)
 
     @pytest.mark.parametrize("precision", FORMS)
     def test_it_is_the_same_for_every_style_and_colour(self, precision):
@@ -134,7 +143,7 @@ class FakeRuntime:
         pass
 
     def deserialize_cuda_engine(self, plan: bytes) -> object:
-        contexts = SimpleNamespace(create_execution_context=lambda: "context")
+        contexts = SimpleNamespace(create_execution_context=FakeContext)
         return contexts if plan.startswith(b"good") else None
 
 
@@ -150,26 +159,36 @@ def built(monkeypatch, tmp_path) -> list[bytes]:
     return plans
 
 
+def graph(count: int) -> bytes:
+    return b"graph" if count == 1 else b"graph of %d" % count
+
+
 class TestTheEngine:
     def test_it_is_built_once(self, built, tmp_path):
         for _ in range(2):
-            engine = TensorRtEngine(b"graph", "int8", {}, DEVICE)
+            engine = TensorRtEngine(graph, "int8", {}, DEVICE)
         assert built == [b"good graph"]
         assert (engine.version, engine.device, engine.precision) == ("10.9", "NVIDIA Test", "int8")
         assert len(list((tmp_path / "tensorrt").iterdir())) == 1  # and nothing half-written
 
+    def test_for_several_pictures_it_has_a_plan_of_its_own(self, built):
+        engine = TensorRtEngine(graph, "int8", {"bias": np.zeros(3, np.float16)}, DEVICE)
+        for _ in range(2):
+            engine.network(FakeDevice(), 4)  # type: ignore[arg-type]
+        assert built == [b"good graph", b"good graph of 4"]
+
     def test_a_damaged_one_is_built_again(self, built, tmp_path):
-        TensorRtEngine(b"graph", "int8", {}, DEVICE)
+        TensorRtEngine(graph, "int8", {}, DEVICE)
         (kept,) = (tmp_path / "tensorrt").iterdir()
         kept.write_bytes(b"bad")
-        TensorRtEngine(b"graph", "int8", {}, DEVICE)
+        TensorRtEngine(graph, "int8", {}, DEVICE)
         assert len(built) == 2
         assert kept.read_bytes() == b"good graph"
 
     def test_one_that_never_loads_is_a_clear_error(self, built, monkeypatch):
         monkeypatch.setattr(tensorrt, "build", lambda model: b"bad")
         with pytest.raises(StylizerError, match="does not load what it built: out of memory"):
-            TensorRtEngine(b"graph", "int8", {}, DEVICE)
+            TensorRtEngine(graph, "int8", {}, DEVICE)
 
 
 class Pointed(np.ndarray):
@@ -193,7 +212,7 @@ class FakeDevice:
         array[:] = host
 
     def mark(self) -> Any:
-        return lambda: None
+        return SimpleNamespace(synchronize=lambda: None)
 
 
 class FakeContext:
@@ -214,7 +233,7 @@ class TestTheNetwork:
     def test_every_input_of_the_graph_is_given_its_place(self):
         context, weights = FakeContext(), open_weights(painter_of(), "int8")
         network = TensorRtNetwork(context, FakeDevice(), weights)  # type: ignore[arg-type]
-        tiles, painted = (FakeDevice().zeros((*GRID, 24), np.uint8) for _ in range(2))
+        tiles, painted = (FakeDevice().zeros((1, *GRID, 24), np.uint8) for _ in range(2))
         network.run(tiles, painted)
         named = {i.name for i in onnx.load_from_string(graph_of("int8")).graph.input} | {"painted"}
         assert set(context.addresses) == named
@@ -236,17 +255,17 @@ class TestTheNetwork:
         context.works = False
         network = TensorRtNetwork(context, FakeDevice(), {"bias": np.zeros(3, np.float16)})  # type: ignore[arg-type]
         with pytest.raises(StylizerError, match="does not run"):
-            network.run(*(FakeDevice().zeros((2, 2, 24), np.uint8) for _ in range(2)))
+            network.run(*(FakeDevice().zeros((1, 2, 2, 24), np.uint8) for _ in range(2)))
 
 
 class TestTheChoice:
     def test_without_a_gpu_nobody_misses_tensorrt(self, monkeypatch):
-        monkeypatch.setattr(gpu, "present", lambda: False)
+        monkeypatch.setattr(device, "present", lambda: False)
         facts = open_stylizer("starry-night", SIZE, Encoding()).facts
         assert (facts.backend, facts.fallbacks) == ("openvino", [])
 
     def test_with_a_gpu_it_comes_first_and_what_it_lacks_is_said(self, monkeypatch):
-        monkeypatch.setattr(gpu, "present", lambda: True)
+        monkeypatch.setattr(device, "present", lambda: True)
         monkeypatch.setattr(
             tensorrt, "describe_device", lambda: (_ for _ in ()).throw(RuntimeError("the driver is too old"))
         )

@@ -17,7 +17,7 @@ from engine.controls import AUTO
 from engine.errors import StylizerError, UsageError
 from engine.report import Facts
 from engine.stylizers.morphing import Made, MorphingStylizer, Mould, Wish
-from kernels import gpu
+from kernels import device
 from kernels.layout import CHANNELS, tile_grid
 from models.colour import Encoding
 from models.export import Painter, fold_colour
@@ -141,7 +141,7 @@ def open_stylizer(
 
 def fitting() -> list[str]:
     """The backends that this machine has the hardware for, the best first."""
-    return [name for name in BACKENDS if name not in ON_GPU or gpu.present()]
+    return [name for name in BACKENDS if name not in ON_GPU or device.present()]
 
 
 def _fastest_first(backends: list[str], make: Callable[[str], Any], network: str, grid: tuple[int, int]) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.stylizers.on_device import Arena, DeviceStylizer
 from kernels.convolution import Step, arranged, launch, padded_to_group
-from kernels.gpu import Cuda, Device
+from kernels.device import Cuda, Device
 from models.export import Painter, quantise
 from models.shared import Weights
 
@@ -71,14 +71,14 @@ class CudaEngine:
         self.version, self.device = version, device
         self._steps, self._grid, self._like = steps_of(painter), grid, weights_of(painter)
 
-    def network(self, device: Device) -> "CudaNetwork":
-        return CudaNetwork(device, self._steps, self._grid, self._like)
+    def network(self, device: Device, count: int = 1) -> "CudaNetwork":
+        return CudaNetwork(device, self._steps, count, self._grid, self._like)
 
 
 class CudaNetwork:
     """See `engine.stylizers.on_device.Network`."""
 
-    def __init__(self, device: Device, steps: list[Step], grid: tuple[int, int], like: Weights):
+    def __init__(self, device: Device, steps: list[Step], count: int, grid: tuple[int, int], like: Weights):
         self._device, self._steps = device, steps
         arena = Arena(device, like)
         self.load = arena.load
@@ -92,7 +92,7 @@ class CudaNetwork:
                 rows, columns = rows // 2, columns // 2
             elif step.doubled:
                 rows, columns = rows * 2, columns * 2
-            self._activations[step.name] = device.zeros((rows, columns, step.outputs), np.uint8)
+            self._activations[step.name] = device.zeros((count, rows, columns, step.outputs), np.uint8)
 
     def run(self, tiles: Any, painted: Any) -> None:
         places = self._activations | {_PICTURE: tiles, self._steps[-1].name: painted}

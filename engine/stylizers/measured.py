@@ -13,7 +13,7 @@ from platformdirs import user_cache_path
 
 from engine.errors import StylizerError
 from engine.stylizers.on_device import Network
-from kernels.gpu import Device
+from kernels.device import Device
 from kernels.layout import CHANNELS
 
 _WARM, _RUNS, _ROUNDS = 10, 20, 5  # of a measurement
@@ -70,14 +70,14 @@ def fastest(record: Path, names: Iterable[str], measure: Callable[[str], float])
 
 def milliseconds(network: Network, device: Device, grid: tuple[int, int]) -> float:
     """What one frame takes on `device`, the best of some rounds."""
-    tiles, painted = (device.zeros((*grid, CHANNELS), np.uint8) for _ in range(2))
+    tiles, painted = (device.zeros((1, *grid, CHANNELS), np.uint8) for _ in range(2))
     run = device.record(lambda: network.run(tiles, painted))
     times = []
     for count in [_WARM, *[_RUNS] * _ROUNDS]:
         start = time.perf_counter()
         for _ in range(count):
             run()
-        device.mark()()
+        device.mark().synchronize()
         times.append((time.perf_counter() - start) * 1e3 / count)
     return min(times[1:])
 

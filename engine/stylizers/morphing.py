@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MORPH = 0.3  # seconds from one style to another
 STEP = 0.03  # seconds between two networks; where making one takes longer, there is one step
-RESTING = 2.0  # seconds without a wish after which a network is made for the style alone
+RESTING = 2.0  # seconds without a wish after which there is time to make what is not needed at once
 SETTLING = 4  # frames under a new network, after which nothing is left of paint of the one before
 
 
@@ -257,7 +257,8 @@ class MorphingStylizer:
             self._finisher.start()
 
     def _finish(self) -> None:
-        """Knead the pliable network, and after each rest make the one for the style alone, until neither is missing."""
+        """After a rest knead the pliable network, and after another make the one for the style alone, until neither is
+        missing."""
         while True:
             with self._changed:
                 knead, make, network, unfinished = self._knead, self._make, self._network, self._unfinished
@@ -265,7 +266,7 @@ class MorphingStylizer:
                 if self._closed or knead is None or (kneaded and unfinished is None):
                     self._finisher = None
                     return
-                if kneaded and self._changed.wait_for(partial(self._overtaken, unfinished), RESTING):
+                if self._changed.wait_for(partial(self._overtaken, unfinished), RESTING):
                     continue
             try:
                 if not kneaded:

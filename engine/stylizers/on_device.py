@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from kernels.gpu import Device
+from kernels.device import Device, Event
 from kernels.layout import CHANNELS
 from models.shared import Weights
 
@@ -20,7 +20,7 @@ _ALIGNED = 256  # bytes, as TensorRT wants its tensors to begin
 
 class Network(Protocol):
     """A network on a device, in its stream. `load` gives it the weights of what is run later; `run` reads tiles and writes
-    the painted ones, device arrays uint8 [h, w, 24], and neither allocates nor waits."""
+    the painted ones, device arrays uint8 [count, h, w, 24], and neither allocates nor waits."""
 
     def load(self, weights: Weights) -> None: ...
 
@@ -28,13 +28,13 @@ class Network(Protocol):
 
 
 class Engine(Protocol):
-    """What was compiled, and what it is."""
+    """What was compiled, and what it is. `network` makes one for `count` pictures at once; it may compile what it needs."""
 
     version: str
     device: str
     precision: str
 
-    def network(self, device: Any) -> Network: ...
+    def network(self, device: Any, count: int = 1) -> Network: ...
 
 
 class Arena:
@@ -52,12 +52,12 @@ class Arena:
         }
         # two, because the device may still be copying one of them
         self._staged = [device.staging((ends[-1],), np.uint8) for _ in range(2)]
-        self._copied: list[Callable[[], None]] = [device.mark() for _ in range(2)]
+        self._copied: list[Event] = [device.mark() for _ in range(2)]
         self._turn = 0
 
     def load(self, weights: Weights) -> None:
         """Copy them there, after everything that the device was given before."""
-        self._copied[self._turn]()
+        self._copied[self._turn].synchronize()
         staged = self._staged[self._turn]
         for name, place in self._places.items():
             staged[place] = np.ascontiguousarray(weights[name]).reshape(-1).view(np.uint8)
@@ -98,7 +98,7 @@ class _Lane:
     """The way of tiles from the host to the device, through the network, and back."""
 
     def __init__(self, device: Device, engine: Engine, grid: tuple[int, int], depth: int):
-        shape = (*grid, CHANNELS)
+        shape = (1, *grid, CHANNELS)
         self.network = engine.network(device)
         self._device = device
         self._tiles, self._painted = device.zeros(shape, np.uint8), device.zeros(shape, np.uint8)
@@ -107,10 +107,10 @@ class _Lane:
         self._inputs = [device.staging(shape, np.uint8) for _ in range(depth + 1)]
         self._outputs = [device.staging(shape, np.uint8) for _ in range(depth + 1)]
         self._submitted = self._collected = 0
-        self._waits: deque[Callable[[], None]] = deque()
+        self._waits: deque[Event] = deque()
 
     def input(self) -> np.ndarray:
-        return self._inputs[self._submitted % len(self._inputs)]
+        return self._inputs[self._submitted % len(self._inputs)][0]
 
     def submit(self) -> None:
         index = self._submitted % len(self._inputs)
@@ -121,7 +121,7 @@ class _Lane:
         self._submitted += 1
 
     def collect(self) -> np.ndarray:
-        self._waits.popleft()()
+        self._waits.popleft().synchronize()
         painted = self._outputs[self._collected % len(self._outputs)]
         self._collected += 1
-        return painted
+        return painted[0]

@@ -6,14 +6,15 @@ and every colour encoding runs on the same one. Of INT8 and FP16 the faster is t
 
 import sys
 import threading
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
 from engine.errors import StylizerError
 from engine.stylizers.measured import cache_folder, cache_key, describe_device, fastest, milliseconds, write
 from engine.stylizers.on_device import Arena, DeviceStylizer
-from kernels.gpu import Cuda
+from kernels.device import Cuda
 from models.export import Painter
 from models.shared import FORMS, Weights, open_weights, to_open_onnx
 
@@ -107,15 +108,29 @@ def _progress() -> Any:
 
 
 class TensorRtEngine:
-    """See `engine.stylizers.on_device.Engine`: of one graph, read from the cache or built. Raises StylizerError."""
+    """See `engine.stylizers.on_device.Engine`. `model` gives the graph for so many pictures at once; the plan of each
+    is kept. Raises StylizerError."""
 
-    def __init__(self, model: bytes, precision: str, like: Weights, device: dict[str, str]):
+    def __init__(self, model: Callable[[int], bytes], precision: str, like: Weights, device: dict[str, str]):
         trt = library()
         self.version = f"{'RTX ' if trt.__name__.endswith('rtx') else ''}{trt.__version__}"
         self.device, self.precision = device["name"], precision
-        self._like = like
+        self._model, self._like, self._describing = model, like, device
+        self._plans = {1: _Plan(model(1), device)}
+
+    def network(self, device: Cuda, count: int = 1) -> "TensorRtNetwork":
+        if count not in self._plans:  # 1 always is
+            with _building:
+                self._plans[count] = _Plan(self._model(count), self._describing)
+        return TensorRtNetwork(self._plans[count].context(), device, self._like)
+
+
+class _Plan:
+    """What TensorRT made of one graph, read from the cache or built. Raises StylizerError."""
+
+    def __init__(self, model: bytes, device: dict[str, str]):
         self._path = cache_folder() / f"{_key(model, device)}.engine"
-        self._runtime = trt.Runtime(logger())
+        self._runtime = library().Runtime(logger())
         try:
             self._engine = self._runtime.deserialize_cuda_engine(self._path.read_bytes())
         except OSError:
@@ -127,10 +142,7 @@ class TensorRtEngine:
         if self._engine is None:
             raise StylizerError(f"TensorRT does not load what it built: {logger().last or 'it does not say why'}")
 
-    def network(self, device: Cuda) -> "TensorRtNetwork":
-        return TensorRtNetwork(self._context(), device, self._like)
-
-    def _context(self) -> Any:
+    def context(self) -> Any:
         if not hasattr(self._engine, "create_runtime_config"):
             context = self._engine.create_execution_context()
         else:
@@ -179,10 +191,13 @@ class TensorRtStylizer(DeviceStylizer):
 def _fastest(painter: Painter, grid: tuple[int, int], device: dict[str, str]) -> TensorRtEngine:
     """The engine of the precision that was measured to be the fastest here; measured now if it never was."""
 
+    def model(precision: str, count: int) -> bytes:
+        return to_open_onnx(painter, grid, precision, count).SerializeToString()
+
     def engine(precision: str) -> TensorRtEngine:
         if (key := _key(models[precision], device)) not in _engines:
             like = open_weights(painter, precision)
-            _engines[key] = TensorRtEngine(models[precision], precision, like, device)
+            _engines[key] = TensorRtEngine(partial(model, precision), precision, like, device)
         return _engines[key]
 
     def measure(precision: str) -> float:
@@ -191,7 +206,7 @@ def _fastest(painter: Painter, grid: tuple[int, int], device: dict[str, str]) ->
         network.load(open_weights(painter, precision))
         return milliseconds(network, opened, grid)
 
-    models = {precision: to_open_onnx(painter, grid, precision).SerializeToString() for precision in FORMS}
+    models = {precision: model(precision, 1) for precision in FORMS}
     record = cache_folder() / f"{_key(b''.join(models.values()), device)}.json"
     return engine(fastest(record, FORMS, measure)[0])
 

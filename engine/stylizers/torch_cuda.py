@@ -1,5 +1,5 @@
 """PyTorch on an NVIDIA GPU, in half precision, channels last: the way without TensorRT. Recorded as a CUDA graph by whoever
-runs it (`kernels.gpu.Cuda.record`)."""
+runs it (`kernels.device.Cuda.record`)."""
 
 import contextlib
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.errors import StylizerError
 from engine.stylizers.on_device import Arena, DeviceStylizer
-from kernels.gpu import Cuda, Device
+from kernels.device import Cuda, Device
 from models.export import Painter
 from models.shared import Weights, open_weights
 
@@ -50,7 +50,7 @@ class TorchEngine:
         self.device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
         self._ranges, self._blocks, self._like = painter.ranges, painter.blocks, like
 
-    def network(self, device: Device) -> "TorchNetwork":
+    def network(self, device: Device, count: int = 1) -> "TorchNetwork":
         return TorchNetwork(device, self._ranges, self._blocks, self._like)
 
 
@@ -78,14 +78,14 @@ class TorchNetwork:
             self._paint(torch.as_tensor(tiles), torch.as_tensor(painted))
 
     def _paint(self, tiles: Tensor, painted: Tensor) -> None:
-        x = ((tiles.half() - _GREY) * (1 / _WHITE)).permute(2, 0, 1)[None]  # the layout in memory stays: channels last
+        x = ((tiles.half() - _GREY) * (1 / _WHITE)).permute(0, 3, 1, 2)  # the layout in memory stays: channels last
         entered = self._activation("enter", x)
         x = self._activation("down", entered, stride=2)
         for i in range(self._blocks):
             x = self._activation(f"block{i}b", self._activation(f"block{i}a", x), skip=x)
         x = self._activation("up", F.interpolate(x, scale_factor=2, mode="nearest"), skip=entered)
         y = self._convolution("leave", self._activation("refine", x))
-        painted.copy_((y * _WHITE + _GREY).round_().clamp_(0, _WHITE)[0].permute(1, 2, 0))
+        painted.copy_((y * _WHITE + _GREY).round_().clamp_(0, _WHITE).permute(0, 2, 3, 1))
 
     def _convolution(self, name: str, x: Tensor, stride: int = 1) -> Tensor:
         kernel, bias = self._weights[f"{name}.kernel"].permute(0, 3, 1, 2), self._weights[f"{name}.bias"]

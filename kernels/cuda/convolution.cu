@@ -2,7 +2,8 @@
 //
 // An implicit matrix product of 16 pixels of a row (m) by 8 outputs (n) over 32 input channels of one tap (k). A block of
 // four warps makes 16 columns and 4 * TILES rows of 32 outputs; 32 input channels at a time, with the pixels around them, lie
-// in shared memory. Fragments of the kernel are read as they are needed, since all blocks read the same ones.
+// in shared memory. Fragments of the kernel are read as they are needed, since all blocks read the same ones. blockIdx.z goes
+// through the groups of outputs of each picture.
 #include "common.cuh"
 
 constexpr int WARPS = 4, ACROSS = 16, CHUNK = 32, GROUP = 32, TAPS = 9;
@@ -39,7 +40,9 @@ __device__ inline void convolve_bytes(
     alignas(16) __shared__ byte pixels[WIDE * HIGH * STEP];
 
     const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32, row_of = lane / 4, quarter = lane % 4;
-    const int left = blockIdx.x * ACROSS, top = blockIdx.y * DOWN, group = blockIdx.z;
+    const int groups = (outputs + GROUP - 1) / GROUP, group = blockIdx.z % groups, picture = blockIdx.z / groups;
+    const int left = blockIdx.x * ACROSS, top = blockIdx.y * DOWN;
+    input += size_t(picture) * rows * columns * channels;
     const int chunks = (channels + CHUNK - 1) / CHUNK;
     const unsigned blank = outside * 0x01010101u;
     int sum[TILES][PARTS][4] = {};
@@ -78,6 +81,8 @@ __device__ inline void convolve_bytes(
         }
     }
     __syncthreads();
+    const size_t there = size_t(picture) * out_rows * out_columns * outputs;
+    skip += there, output += there;
 #pragma unroll
     for (int part = 0; part < PARTS; ++part) {
         const int channel = part * 8 + quarter * 2, at = group * GROUP + channel;  // and the one after it
