@@ -20,7 +20,7 @@ from engine.controls import Controls
 from engine.frame import Frame
 from engine.pipeline import Pipeline
 from engine.report import Report
-from engine.run import colour_encoding, in_flight
+from engine.run import colour_encoding, decode_where_painted, in_flight
 from engine.sinks import open_sink
 from engine.sources import Source, open_source
 from engine.sources.paced import PacedSource
@@ -54,6 +54,7 @@ def paint(source_uri: str, sink_uri: str, size: tuple[int, int], cadence: int = 
     source: Source = PacedSource(opened) if live else opened
     report = Report()
     painting = open_stylizer(STYLE, size, colour_encoding(source.info), depth=in_flight(source.info))
+    decode_where_painted(source, painting)
     report.facts = painting.facts
     sink = open_sink(sink_uri, source.info)
     Pipeline(source, painting.stylizer, [sink], report, cadence=cadence).run()

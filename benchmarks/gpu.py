@@ -337,19 +337,24 @@ def stream_rows(open_device: Callable[[], Device], candidate: Candidate, size: t
 
 
 def file_rows(folder: Path) -> Iterator[Row]:
-    """1080p H.264 to a null sink by the engine itself, and the decoder alone."""
+    """1080p H.264 to a null sink, for which nothing is downloaded, by the engine itself, and the decoders alone."""
     from benchmarks.chain import clip, paint
-    from engine.sources import open_source
+    from engine.sources.file import FileSource
 
     path = clip(folder, HD, 8)
-    source = open_source(str(path))
-    start = time.perf_counter()
-    count = sum(1 for _ in source)
-    yield Row("1080p H.264, decoder alone", count / (time.perf_counter() - start), "fps", higher=True)
-    source.close()
+    for asked in (False, True):
+        source = FileSource(str(path))
+        if asked:
+            source.decode_on(Cuda)
+        # where the GPU does not decode, the second row says so
+        decoder = "NVDEC" if source.info.on_device else "not by NVDEC" if asked else "CPU"
+        start = time.perf_counter()
+        count = sum(1 for _ in source)
+        yield Row(f"1080p H.264, decoder alone, {decoder}", count / (time.perf_counter() - start), "fps", higher=True)
+        source.close()
     report = paint(str(path), "null", HD)
     backend = f"{report.facts.backend} {report.facts.precision}" if report.facts else ""
-    yield Row(f"1080p H.264 file to null sink, {backend}", report.rate, "fps", higher=True)
+    yield Row(f"1080p H.264 file to null sink, {backend}, {decoder}", report.rate, "fps", higher=True)
 
 
 def measure(say: Say, folder: Path) -> tuple[dict, list[Row]]:

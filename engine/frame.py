@@ -1,6 +1,7 @@
 """The nouns: a frame, what its numbers mean, and what is known of a stream of them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
@@ -14,6 +15,7 @@ Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 UNSPECIFIED = 2  # code point of ITU-T H.273 for matrix, primaries and transfer
 BT709, BT601 = 1, 6
 LIMITED, FULL = 1, 2  # FFmpeg's AVColorRange; 0 is unspecified
+ON_DEVICE = "cuda"  # FFmpeg's name of the format of pictures in the memory of an NVIDIA GPU
 
 _LUMA_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087)} | {
     9: (0.2627, 0.0593),
@@ -45,12 +47,14 @@ class Colour:
 
 @dataclass(slots=True)
 class Frame:
-    """One picture in 8-bit planar 4:2:0, the layout decoders deliver and encoders want, on the CPU.
+    """One picture in 8-bit planar 4:2:0, the layout decoders deliver and encoders want, on the CPU; or in NV12 on a GPU.
 
     `picture` owns the samples (format yuv420p or yuvj420p) and carries the colour tags; `planes` are views of them. Those
-    of a source are only to be read: the decoder may still predict later pictures from them.
+    of a source are only to be read: the decoder may still predict later pictures from them. A frame `on_device` (format
+    cuda) has luma and chroma as its planes, which only a device can take (`kernels.device.Device.adopt`); `again` gives its
+    picture by its index, decoded on the CPU, should the device lose it.
     `captured` is when the frame arrived, in seconds of `time.perf_counter`, for latency. `before` is the picture that this
-    one was made from, only to be read.
+    one was made from, only to be read, and on a GPU where that was.
     """
 
     picture: av.VideoFrame
@@ -61,10 +65,11 @@ class Frame:
     duration: int = 0
     alpha: np.ndarray | None = None  # uint8 [H, W], 255 opaque; None where everything is
     before: av.VideoFrame | None = None
+    again: Callable[[int], av.VideoFrame] | None = None
     planes: Planes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.planes = plane_views(self.picture)
+        self.planes = self.picture.planes if self.on_device else plane_views(self.picture)  # type: ignore[assignment]
 
     @property
     def width(self) -> int:
@@ -74,6 +79,22 @@ class Frame:
     def height(self) -> int:
         return self.picture.height
 
+    @property
+    def on_device(self) -> bool:
+        return self.picture.format.name == ON_DEVICE
+
+    def on_host(self) -> "Frame":
+        """The same on the CPU: itself, or downloaded, or where that fails decoded again. Raises what that raises."""
+        if not self.on_device:
+            return self
+        try:
+            picture = on_host(self.picture)
+        except av.FFmpegError:  # with its context, a device that broke has lost what it held
+            if self.again is None:
+                raise
+            picture = self.again(self.index)
+        return replace(self, picture=self.like(picture).picture)
+
     def like(self, picture: av.VideoFrame) -> "Frame":
         """The same instant, with other samples. Sets the colour tags and the timestamp of `picture` to this frame's."""
         source = self.picture
@@ -81,6 +102,14 @@ class Frame:
         picture.colorspace, picture.color_range = source.colorspace, source.color_range
         picture.color_primaries, picture.color_trc = source.color_primaries, source.color_trc
         return Frame(picture, self.pts, self.time_base, self.index, self.captured, self.duration, self.alpha, source)
+
+
+def on_host(picture: av.VideoFrame) -> av.VideoFrame:
+    """A picture as yuv420p on the CPU, copied if it is on a device; value for value. Raises av.FFmpegError."""
+    if picture.format.name != ON_DEVICE:
+        return picture
+    # swscale changes no sample between two equal ranges, and NV12 has the same ones
+    return picture.reformat(format="yuv420p", src_color_range=LIMITED, dst_color_range=LIMITED)
 
 
 def plane_views(picture: av.VideoFrame) -> Planes:
@@ -106,6 +135,7 @@ class StreamInfo:
     rate: Fraction | None = None  # frames per second, 30000/1001 kept exact; None where unknown
     colour: Colour = Colour()
     live: bool = False  # frames come when they come; those missed are lost
+    on_device: bool = False  # frames are on the GPU that paints, but for some of another form
     frames: int | None = None  # how many, where known
     sample_aspect_ratio: Fraction = Fraction(1)
     has_alpha: bool = False

@@ -12,9 +12,10 @@ from engine.chain import Chain
 from engine.controls import Controls
 from engine.device_chain import RULES
 from engine.errors import SinkError
-from engine.frame import Frame
+from engine.frame import Frame, StreamInfo
 from engine.lanes import Reader, Writer
 from engine.report import Report
+from engine.run import decode_where_painted
 from engine.sinks import Encoding, open_sink
 from engine.sources import open_source
 from engine.stylizers import Painting
@@ -27,9 +28,10 @@ Job = TypeVar("Job")
 class Film:
     """A file on its way, a thread at either end. Raises SourceError, SinkError and UsageError."""
 
-    def __init__(self, source: str, target: str, size: tuple[int, int] | None, encoding: Encoding):
+    def __init__(self, source: str, target: str, size: tuple[int, int] | None, encoding: Encoding, painting: Painting):
         self.source = open_source(source, size)
         try:
+            decode_where_painted(self.source, painting)
             self.sink = open_sink(target, self.source.info, encoding)
         except BaseException:
             self.source.close()
@@ -97,13 +99,14 @@ class Film:
             self.show(self.report)
 
 
-def open_group(width: int, height: int, painting: DeviceStylizer, count: int) -> GpuGroup:
-    """Room for `count` films of a size on the device of `painting`, and its networks. Raises whatever the device raises."""
+def open_group(info: StreamInfo, painting: DeviceStylizer, count: int) -> GpuGroup:
+    """Room for `count` films like one on the device of `painting`, and its networks. Raises whatever the device raises."""
     device = painting.open_device()
     together, alone = painting.engine.network(device, count), painting.engine.network(device)
     for network in (together, alone):
         network.load(painting.weights)
-    return GpuGroup(device, count, width, height, flow.flow_scale(width, height), RULES, together.run, alone.run)
+    size, runs = (info.width, info.height), (together.run, alone.run)
+    return GpuGroup(device, count, *size, flow.flow_scale(*size), RULES, *runs, interleaved=info.on_device)
 
 
 class GroupPainter(Generic[Job]):
@@ -244,11 +247,11 @@ class GroupPainter(Generic[Job]):
         info, controls = film.source.info, self._controls
         chain = Chain.for_size(info.width, info.height, self._painting.stylizer, film.report)
         for frame in tuple(film.begun):
-            chain.begin(frame, True, controls)
+            chain.begin(frame.on_host(), True, controls)
             if chain.full:
                 film.deliver(chain.finish())
         while (taken := film.take(lambda: self.stopping)) is not None:
-            chain.begin(taken, True, controls)
+            chain.begin(taken.on_host(), True, controls)
             if chain.full:
                 film.deliver(chain.finish())
         while chain.waiting:

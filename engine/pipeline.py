@@ -12,7 +12,7 @@ import av
 
 from engine import pacing
 from engine.controls import AUTO, Controls
-from engine.device_chain import AnyChain, chain_for
+from engine.device_chain import AnyChain, Ends, chain_for
 from engine.errors import SinkClosed
 from engine.frame import Frame
 from engine.lanes import Reader, Writer
@@ -58,7 +58,8 @@ class Pipeline:
         info = self.source.info
         if info.live and not self.warm:
             self.warm_up()
-        chain = chain_for(info.width, info.height, self.stylizer, self.report)
+        takes = all(sink.on_device for sink in self.sinks) and not (info.width % 2 or info.height % 2)
+        chain = chain_for(info.width, info.height, self.stylizer, self.report, Ends(info.on_device, takes))
         reader = Reader(self.source, self.report)
         writers = [Writer(sink, info.live, self.report) for sink in self.sinks]
         self.report.started = time.perf_counter()

@@ -21,8 +21,10 @@ from engine.report import Report
 from engine.sinks import Encoding, Sink, open_sink
 from engine.sinks.window import WindowSink
 from engine.sources import Source, open_source
+from engine.sources.file import FileSource
 from engine.sources.paced import PacedSource
 from engine.stylizers import Painting, beginning, open_stylizer
+from engine.stylizers.on_device import DeviceStylizer
 from kernels import cpu
 from models.colour import Encoding as ColourEncoding
 from models.library import Library
@@ -80,19 +82,34 @@ def open_painting(options: argparse.Namespace, info: StreamInfo, library: Librar
     return painting
 
 
-def encoding_of(options: argparse.Namespace) -> Encoding:
-    """How the user wants sinks to encode."""
-    return Encoding(options.codec, options.quality, options.preset)
+def decode_where_painted(source: Source, painting: Painting) -> None:
+    """Have the GPU that paints a file decode it, where one does; `source.info` may then be another. Before anything of it is
+    taken."""
+    painter = painting.stylizer.painting
+    if isinstance(source, FileSource) and isinstance(painter, DeviceStylizer):
+        source.decode_on(painter.open_device)
+
+
+def encoding_of(options: argparse.Namespace, painting: Painting | None = None) -> Encoding:
+    """How the user wants sinks to encode, and whether a GPU paints for them."""
+    painter, on_device = painting.stylizer.painting if painting else None, False
+    if isinstance(painter, DeviceStylizer):
+        with contextlib.suppress(Exception):  # a GPU may fail in any way of its own; then its chain says how
+            painter.open_device().enter()
+            on_device = True
+    return Encoding(options.codec, options.quality, options.preset, on_device)
 
 
 def _paint(options: argparse.Namespace, source: Source, sink_uris: Sequence[str], controls: Controls) -> Report:
-    info, report = source.info, Report()
-    library = beginning(controls.network, Library())
-    painting = open_painting(options, info, library, controls)
+    library, report = beginning(controls.network, Library()), Report()
+    painting = open_painting(options, source.info, library, controls)
+    decode_where_painted(source, painting)
+    info = source.info
     report.facts = painting.facts
     sinks: list[Sink] = []
     try:
-        sinks.extend(open_sink(uri, info, encoding_of(options)) for uri in sink_uris)
+        encoding = encoding_of(options, painting)
+        sinks.extend(open_sink(uri, info, encoding) for uri in sink_uris)
         with progress_of(info) as show:
             windows = [sink for sink in sinks if isinstance(sink, WindowSink)]
             keyboard = Keyboard(controls, [style.name for style in library.styles], windows)

@@ -16,6 +16,7 @@ from engine.progress import progress_of_several
 from engine.report import Report
 from engine.run import (
     colour_encoding,
+    decode_where_painted,
     encoding_of,
     gave_nothing,
     open_painting,
@@ -159,14 +160,15 @@ def _paint_together(
 ) -> bool:
     """Paint files of one kind through one group. Returns whether a GPU had room for that; if not, why is said and noted."""
     with contextlib.closing(open_source(jobs[0].source, size)) as source:
+        painting = open_painting(options, source.info, beginning(controls.network, Library()), controls)
+        decode_where_painted(source, painting)
         info = source.info
-    painting = open_painting(options, info, beginning(controls.network, Library()), controls)
     stylizer = painting.stylizer
     try:
         if not isinstance(stylizer.painting, DeviceStylizer):
             return False
         try:
-            group = open_group(info.width, info.height, stylizer.painting, min(len(jobs), TOGETHER))
+            group = open_group(info, stylizer.painting, min(len(jobs), TOGETHER))
         except Exception as error:  # a GPU may fail in any way of its own
             why = " ".join(str(error).split())[:200] or type(error).__name__
             notes.append(f"the files were painted one after another, because all at once did not go ({why})")
@@ -175,7 +177,7 @@ def _paint_together(
 
             def open_film(job: Job) -> Film:
                 ledger.begins(job)
-                film = Film(job.source, job.target, size, encoding_of(options))
+                film = Film(job.source, job.target, size, encoding_of(options), painting)
                 film.show = bar(job.name, film.source.info.frames)
                 return film
 

@@ -101,6 +101,8 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
 
 def unpainted(frame: Frame) -> Frame:
     """`frame` as the camera gave it, copied: what a decoder still needs must not travel on."""
+    if frame.on_device:
+        return frame.like(frame.on_host().picture)
     copy = room(frame)
     for original, target in zip(frame.planes, copy.planes, strict=True):
         np.copyto(target, original)
@@ -110,7 +112,8 @@ def unpainted(frame: Frame) -> Frame:
 def room(frame: Frame) -> Frame:
     """A frame like `frame` to paint into. A new one each time, because an encoder may keep it as long as it likes; the
     allocator hands freed ones out again."""
-    return frame.like(av.VideoFrame(frame.width, frame.height, frame.picture.format.name))
+    layout = "yuv420p" if frame.on_device else frame.picture.format.name
+    return frame.like(av.VideoFrame(frame.width, frame.height, layout))
 
 
 def _compare(wet: Wet, tiles: np.ndarray | None, height: int, width: int) -> None:

@@ -24,10 +24,15 @@ class Device(Protocol):
 
     `staging` is host memory that may be copied to and from in the background. `send` and `fetch` copy in the order of the
     kernels. `upload` and `download` copy beside them, each in an order of its own: they begin when `after` is reached, and
-    what they return is reached when they are done. `mark` is reached when all kernels, `send`s and `fetch`es given so far
-    are done; `follow` keeps those given from now on until an event is reached. Nobody waits on the host but for
-    `synchronize`. `together` says that of what several works launch, each in its order, none need wait for another's; what
-    is given afterwards follows them all. `record` makes of what `work` launches one thing to repeat, and may do it once.
+    what they return is reached when they are done. `adopt` copies in the order of `upload`, but from planes that are on the
+    device already (`__dlpack__`; uint8 [h, w] or [h, w / 2, 2]) into the left of arrays uint8 [h, at least w], and after all
+    that the device's default stream was given so far, where decoders write; the planes must live until it is done. `keep`
+    copies in the order of `download`, but from array to array uint8 [h, w], as much as the second holds. `enter` makes the
+    device's memory that of other libraries in this thread, which ask for it. `mark` is reached when all kernels, `send`s and
+    `fetch`es given so far are done; `follow` keeps those given from now on until an event is reached. Nobody
+    waits on the host but for `synchronize`. `together` says that of what several works launch, each in its order, none need
+    wait for another's; what is given afterwards follows them all. `record` makes of what `work` launches one thing to
+    repeat, and may do it once.
     """
 
     wet: np.dtype  # of wet planes
@@ -44,6 +49,12 @@ class Device(Protocol):
     def upload(self, copies: Copies, after: Event) -> Event: ...
 
     def download(self, copies: Copies, after: Event) -> Event: ...
+
+    def adopt(self, copies: Copies, after: Event) -> Event: ...
+
+    def keep(self, copies: Copies, after: Event) -> Event: ...
+
+    def enter(self) -> None: ...
 
     def launch(self, kernel: str, grid: tuple[int, ...], block: tuple[int, ...], *given: Any) -> None: ...
 
@@ -124,6 +135,32 @@ class Cuda:
         for array, host in copies:
             self._down_by(self._down, array, host)
         return self._event(self._down)
+
+    def adopt(self, copies: Copies, after: Event) -> Event:
+        runtime = self._cupy.cuda.runtime
+        self._up.wait_event(self._event(self._cupy.cuda.Stream.null))
+        self._up.wait_event(after)
+        for plane, array in copies:
+            # the capsule by itself: CuPy would ask the plane to heed a stream, which PyAV's refuse
+            given = self._cupy.from_dlpack(plane.__dlpack__())
+            where = (array.data.ptr, array.strides[0], given.data.ptr, given.strides[0])
+            rows, row = given.shape[0], given.nbytes // given.shape[0]
+            runtime.memcpy2DAsync(*where, row, rows, runtime.memcpyDeviceToDevice, self._up.ptr)
+        return self._event(self._up)
+
+    def keep(self, copies: Copies, after: Event) -> Event:
+        runtime = self._cupy.cuda.runtime
+        self._down.wait_event(after)
+        for array, room in copies:
+            rows, row = room.shape
+            where = (room.data.ptr, room.strides[0], array.data.ptr, array.strides[0])
+            runtime.memcpy2DAsync(*where, row, rows, runtime.memcpyDeviceToDevice, self._down.ptr)
+        return self._event(self._down)
+
+    def enter(self) -> None:
+        runtime = self._cupy.cuda.runtime
+        runtime.setDevice(runtime.getDevice())
+        runtime.free(0)  # older CUDA begins with a device at the first call that needs it
 
     def _up_by(self, stream: Any, host: np.ndarray, array: Any) -> None:
         runtime = self._cupy.cuda.runtime

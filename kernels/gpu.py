@@ -20,6 +20,8 @@ from kernels.layout import BLOCK, CHANNELS, TILE, tile_grid
 _ROW_OF_32 = (32, 8)  # threads of a block, for kernels that leave it open
 _f32, _u8 = np.float32, np.uint8
 
+Planes = Sequence[Any]  # of a picture, see `GpuLane.send`
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -108,8 +110,8 @@ class GpuLane:
     It is given to the device with `send`; then `flow`, `pack`, the network from `tiles` to `fresh_tiles` (device arrays
     uint8 [h, w, 24]) unless paint is only carried, `blend` and `restore` are launched, and may be recorded, once for each
     value of `odd`; then `fetch` brings it back, to come out of `collect` in order. At most IN_FLIGHT may be on their way, so
-    that one goes up and one comes down while one is painted. `interleaved` says that frames are NV12, not planar. Motion is
-    found in cells of `scale` luma pixels.
+    that one goes up and one comes down while one is painted. `interleaved` says that frames are NV12 there, not planar.
+    Motion is found in cells of `scale` luma pixels.
     """
 
     IN_FLIGHT = 3
@@ -168,19 +170,29 @@ class GpuLane:
         self._hosts = deque(room(device.staging) for _ in range(self.IN_FLIGHT))  # the next one's first
         self.odd = 0  # whether the frame sent last is the second of two that change places on the device
         self.begun = False
-        self.waiting: deque[tuple[_Frame, Event]] = deque()
+        self._sent: Planes = ()  # the newest, which may still be copied from
+        self.waiting: deque[tuple[_Frame, Event, Planes]] = deque()
 
-    def send(self, planes: Sequence[np.ndarray], consistency: float, keep_color: bool) -> None:
+    def send(self, planes: Planes, consistency: float, keep_color: bool) -> None:
         """Give the device the next frame, which what is launched from now on finds there: planes uint8 of luma and of
-        chroma, one of NV12 [h, 2 w] or two [h, w]."""
+        chroma, two [h, w] or, where the lane is interleaved, also one of NV12 [h, 2 w]. Of NV12 they may be on the device
+        already, as `Device.adopt` takes them; they are held until the frame is collected."""
         assert len(self.waiting) < self.IN_FLIGHT, "a frame must be collected first"
         self.odd = 1 - self.odd
-        host, there = self._hosts[0], self._frames[self.odd]
-        for plane, room in zip(planes, self._views(host.camera), strict=True):
-            np.copyto(room, plane)
+        host, there, read = self._hosts[0], self._frames[self.odd], self._read[self.odd]
         host.settings[[cuda.CONSISTENCY, cuda.KEEP_COLOR, cuda.BEGUN]] = consistency, keep_color, self.begun
-        copies = [*zip(host.camera, there.camera, strict=True), (host.settings, there.settings)]
-        self.device.follow(self.device.upload(copies, self._read[self.odd]))
+        copies = [(host.settings, there.settings)]
+        camera = list(zip(host.camera, there.camera, strict=True))
+        if isinstance(planes[0], np.ndarray):
+            for plane, room in zip(planes, self._views(host.camera, len(planes)), strict=True):
+                np.copyto(room, plane)
+            arrived = self.device.upload([*copies, *camera], read)
+        else:
+            assert self._interleaved, "what a decoder leaves on the device is NV12"
+            self.device.upload(copies, read)
+            arrived = self.device.adopt(list(zip(planes, there.camera, strict=True)), read)
+        self._sent = planes
+        self.device.follow(arrived)
         self.device.follow(self._left[self.odd])
         self.begun = True
 
@@ -190,32 +202,43 @@ class GpuLane:
         self.device.download([(there.verdict, host.verdict)], self.device.mark()).synchronize()
         return bool(host.verdict[2])
 
-    def fetch(self) -> None:
-        """Bring back the frame sent last, all of whose steps have been launched."""
+    def fetch(self, onto: Planes = ()) -> None:
+        """Bring back the frame sent last, all of whose steps have been launched; or leave it on the device in `onto`, arrays
+        uint8 [h, w] there, two for NV12."""
         host, there = self._hosts[0], self._frames[self.odd]
         self._hosts.rotate(-1)
         self._read[self.odd] = self.device.mark()
-        copies = [*zip(there.painted, host.painted, strict=True), (there.verdict, host.verdict)]
-        self._left[self.odd] = self.device.download(copies, self._read[self.odd])
-        self.waiting.append((host, self._left[self.odd]))
+        found = [(there.verdict, host.verdict)]
+        if onto:
+            self.device.keep(list(zip(there.painted, onto, strict=True)), self._read[self.odd])
+        else:
+            found += zip(there.painted, host.painted, strict=True)
+        self._left[self.odd] = self.device.download(found, self._read[self.odd])
+        self.waiting.append((host, self._left[self.odd], self._sent))
 
-    def collect(self, planes: Sequence[np.ndarray]) -> tuple[float, float, bool]:
-        """Wait for the oldest frame, and copy it into planes as those of `send`. Returns the mean confidence of its motion,
-        the mean absolute residual in codes, and whether it began a scene."""
-        host, back = self.waiting.popleft()
+    def collect(self, planes: Sequence[np.ndarray] = ()) -> tuple[float, float, bool]:
+        """Wait for the oldest frame, and copy it into planes on the host as those of `send`, if it was not left on the
+        device. Returns the mean confidence of its motion, the mean absolute residual in codes, and whether it began a
+        scene."""
+        host, back, _ = self.waiting.popleft()
         back.synchronize()
-        for plane, room in zip(planes, self._views(host.painted), strict=True):
-            np.copyto(plane, room)
+        if planes:
+            for plane, room in zip(planes, self._views(host.painted, len(planes)), strict=True):
+                np.copyto(plane, room)
         return float(host.verdict[0]), float(host.verdict[1]), bool(host.verdict[2])
 
     def forget(self) -> None:
         """The next frame is the first of its scene."""
         self.begun = False
 
-    def _views(self, frame: list[np.ndarray]) -> list[np.ndarray]:
+    def _views(self, frame: list[np.ndarray], count: int) -> list[np.ndarray]:
+        """Of a frame on the host, as so many planes."""
         luma, chroma = frame
-        half_width, _ = self._half
-        sides = [chroma[:, : 2 * half_width]] if self._interleaved else [plane[:, :half_width] for plane in chroma]
+        width = 2 * self._half[0]
+        if not self._interleaved:
+            sides = [plane[:, : self._half[0]] for plane in chroma]
+        else:
+            sides = [chroma[:, :width]] if count == 2 else [chroma[:, i:width:2] for i in range(2)]
         return [luma[:, : self.width], *sides]
 
     def pack(self, odd: int) -> None:
@@ -325,8 +348,8 @@ class GpuChain:
         self._ends = self._recorded_ends()
         self.forget()
 
-    def submit(self, planes: Sequence[np.ndarray], fresh: bool, consistency: float, keep_color: bool) -> bool:
-        """Begin to paint a frame: planes as `GpuLane.send` takes them.
+    def submit(self, planes: Planes, fresh: bool, consistency: float, keep_color: bool, onto: Planes = ()) -> bool:
+        """Begin to paint a frame: planes as `GpuLane.send` takes them, to where `GpuLane.fetch` brings them.
 
         With `fresh` the network runs; without, only if the scene has changed, which must be waited for. Returns whether it
         does.
@@ -335,10 +358,10 @@ class GpuChain:
         self._begins[self.lane.odd]()
         fresh = fresh or self.lane.judged()
         self._ends[self.lane.odd][fresh]()
-        self.lane.fetch()
+        self.lane.fetch(onto)
         return fresh
 
-    def collect(self, planes: Sequence[np.ndarray]) -> tuple[float, float, bool]:
+    def collect(self, planes: Sequence[np.ndarray] = ()) -> tuple[float, float, bool]:
         """See `GpuLane.collect`."""
         return self.lane.collect(planes)
 

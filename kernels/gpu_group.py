@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from kernels.device import Device
-from kernels.gpu import GpuLane, Rules
+from kernels.gpu import GpuLane, Planes, Rules
 from kernels.layout import CHANNELS, tile_grid
 
-Planes = Sequence[np.ndarray]
 Network = Callable[[Any, Any], None]
 
 

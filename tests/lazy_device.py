@@ -27,10 +27,10 @@ class Point:
 
 class LazyDevice:
     """See `kernels.device.Device`. Each stream does nothing before somebody waits for it, or, if it is among `eager`, does
-    at once all that it is given; either way with no more of the others than the events say. `careless` is a method that
-    heeds no event."""
+    at once all that it is given; either way with no more of the others than the events say. `careless` are methods that
+    heed no event."""
 
-    def __init__(self, device: CpuDevice, eager: Collection[str] = (), careless: str = ""):
+    def __init__(self, device: CpuDevice, eager: Collection[str] = (), careless: Collection[str] = ()):
         self.wet, self.notes = device.wet, device.notes
         self.zeros, self.staging = device.zeros, device.staging
         self._device, self._eager, self._careless = device, eager, careless
@@ -51,7 +51,7 @@ class LazyDevice:
         return Point(self, stream, count)
 
     def _wait(self, stream: str, event: Any, method: str) -> None:
-        if method != self._careless:
+        if method not in self._careless:
             self.give(stream, event.synchronize)
 
     def send(self, host: np.ndarray, array: np.ndarray) -> None:
@@ -67,6 +67,14 @@ class LazyDevice:
     def download(self, copies: Copies, after: Any) -> Point:
         self._wait("down", after, "download")
         return self.give("down", lambda: [self._device.fetch(*copy) for copy in copies] and None)
+
+    def adopt(self, copies: Copies, after: Any) -> Point:
+        self._wait("up", after, "adopt")
+        return self.give("up", lambda: self._device.adopt(copies, after) and None)
+
+    def keep(self, copies: Copies, after: Any) -> Point:
+        self._wait("down", after, "keep")
+        return self.give("down", lambda: self._device.keep(copies, after) and None)
 
     def launch(self, kernel: str, grid: tuple[int, ...], block: tuple[int, ...], *given: Any) -> None:
         self.give("kernels", partial(self._device.launch, kernel, grid, block, *given))

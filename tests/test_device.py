@@ -47,14 +47,24 @@ def launcher(name: str) -> Any:
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Cuda:
     Stream.all = []
+    Stream.null = Stream(False)  # type: ignore[attr-defined]
+    Stream.null.ptr, Stream.all = -1, []  # type: ignore[attr-defined]
+    calls: list[Any] = []
     copy = SimpleNamespace(
         getDeviceCount=lambda: 1,
+        getDevice=lambda: 0,
+        setDevice=lambda number: calls.append(("device", number)),
+        free=lambda pointer: calls.append(("free", pointer)),
+        calls=calls,
         memcpyHostToDevice="up",
         memcpyDeviceToHost="down",
+        memcpyDeviceToDevice="across",
         memcpyAsync=lambda to, there, size, way, stream: Stream.all[stream].log.append((way, size)),
+        memcpy2DAsync=lambda *what: Stream.all[what[-1]].log.append((what[-2], *what[:-2])),
     )
     cupy = SimpleNamespace(
         cuda=SimpleNamespace(runtime=copy, Stream=Stream, Event=Event),
+        from_dlpack=lambda capsule: capsule,
         RawModule=lambda code, options: SimpleNamespace(get_function=launcher),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
@@ -87,6 +97,52 @@ def test_copies_among_the_kernels_stay_in_their_order(device):
     device.fetch(array(3), np.zeros(3, np.uint8))
     assert kernels.log == [("up", 3), "sweep", ("down", 3)]
     assert up.log == down.log == []
+
+
+class Plane:
+    """As PyAV's: it heeds no stream."""
+
+    def __init__(self, pointer: int, shape: tuple[int, ...], pitch: int):
+        self._given = array(0)
+        self._given.data.ptr, self._given.strides = pointer, (pitch, 1)
+        self._given.shape, self._given.nbytes = shape, int(np.prod(shape))
+
+    def __dlpack__(self, *, stream: None = None) -> Any:
+        assert stream is None
+        return self._given
+
+
+def test_what_a_decoder_leaves_on_the_device_is_copied_row_by_row_after_the_decoder_and_the_event(device):
+    kernels, up, down = Stream.all
+    Stream.null.log[:] = ["decoded", "copied"]  # type: ignore[attr-defined]
+    device.launch(*LAUNCH)
+    rooms = [array(0), array(0)]
+    for pointer, room in zip((1000, 2000), rooms, strict=True):
+        room.data.ptr, room.strides = pointer, (128, 1)
+    copies = [(Plane(7, (48, 100), 512), rooms[0]), (Plane(9, (24, 50, 2), 512), rooms[1])]
+    arrived = device.adopt(copies, device.mark())
+    after = [(-1, 2), (kernels.ptr, 1)]
+    assert up.log == [*after, ("across", 1000, 128, 7, 512, 100, 48), ("across", 2000, 128, 9, 512, 100, 24)]
+    assert arrived.point == (up.ptr, 4)  # type: ignore[attr-defined]
+    assert (kernels.log, down.log) == (["sweep"], [])
+
+
+def test_what_stays_on_the_device_is_copied_there_beside_the_kernels(device):
+    kernels, up, down = Stream.all
+    device.launch(*LAUNCH)
+    source, room = array(0), array(0)
+    source.data.ptr, source.strides = 1000, (128, 1)
+    room.data.ptr, room.strides, room.shape = 2000, (256, 1), (48, 100)
+    left = device.keep([(source, room)], device.mark())
+    assert down.log == [(kernels.ptr, 1), ("across", 2000, 256, 1000, 128, 100, 48)]
+    assert left.point == (down.ptr, 2)  # type: ignore[attr-defined]
+    assert (kernels.log, up.log) == (["sweep"], [])
+
+
+def test_other_libraries_are_let_into_its_memory(device):
+    """FFmpeg asks for the context that is current; the runtime makes it so, and has begun with it after a first call."""
+    device.enter()
+    assert device._cupy.cuda.runtime.calls == [("device", 0), ("free", 0)]
 
 
 def test_what_runs_together_begins_after_the_kernels_before_and_ends_before_those_after(device):

@@ -202,6 +202,7 @@ def test_what_the_cpu_cannot_do_either_is_an_error(device, monkeypatch):
 
 def test_the_pipeline_runs_a_file_through_the_device_and_its_fall_back(device):
     class Kept(list):
+        on_device = False
         notes = ()
 
         def write(self, frame: Frame) -> None:

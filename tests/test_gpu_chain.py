@@ -130,3 +130,15 @@ def test_what_is_forgotten_leaves_no_trace(device):
         assert chain.collect(results[-1])[2]
     for plane, wanted in zip(*results, strict=True):
         np.testing.assert_array_equal(plane, wanted)
+
+
+def test_an_interleaved_chain_takes_and_gives_planar_frames_on_the_host_as_well(device):
+    planar, interleaved = (GpuChain(device, 75, 53, 2, RULES, negative(device), kind) for kind in (False, True))
+    for frame in frames_of(75, 53)[:2]:
+        found = []
+        for chain in (planar, interleaved):
+            chain.submit(frame.planes, True, 0.9, True)
+            found.append([np.zeros_like(plane) for plane in frame.planes])
+            chain.collect(found[-1])
+        for plane, wanted in zip(*found, strict=True):
+            np.testing.assert_array_equal(plane, wanted)

@@ -18,6 +18,22 @@ EAGER = [streams for count in range(3) for streams in combinations(STREAMS, coun
 CARELESS = ("upload", "download", "follow")
 
 
+class OnDevice:
+    """A plane that a decoder left on the device, whose memory it takes back when nobody holds it any more."""
+
+    def __init__(self, samples: np.ndarray):
+        self._samples = samples.copy()
+
+    def __dlpack__(self, **how: Any) -> Any:
+        return self._samples.__dlpack__(**how)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._samples.__dlpack_device__()
+
+    def __del__(self) -> None:
+        self._samples[:] = 255
+
+
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> CpuDevice:
     return open_device("cpu", tmp_path_factory)
@@ -45,20 +61,27 @@ def chain_on(device: Any) -> GpuChain:
     return GpuChain(device, WIDTH, HEIGHT, 2, RULES, negative(device), interleaved=True)
 
 
-def painted(chain: GpuChain, ahead: int, network_on: int) -> list[np.ndarray]:
-    """All frames, `ahead` of them given before the first is taken; the network runs on every `network_on`-th."""
+def painted(chain: GpuChain, ahead: int, network_on: int, on_device: bool = False) -> list[np.ndarray]:
+    """All frames, `ahead` of them given before the first is taken; the network runs on every `network_on`-th. With
+    `on_device` they come from there and stay there."""
     found: list[np.ndarray] = []
+    kept: list[list[np.ndarray]] = []
 
     def take() -> None:
-        room = [np.zeros_like(plane) for plane in planes(0)]
-        verdict = chain.collect(room)
+        room = kept.pop(0) if on_device else [np.zeros_like(plane) for plane in planes(0)]
+        verdict = chain.collect(() if on_device else room)
         found.extend([*room, np.array(verdict, np.float32)])
 
     for index in range(FRAMES):
         # colours kept in some, so that the camera's are read to the end; a scene that ends, so that settings matter
         if index == 6:
             chain.forget()
-        chain.submit(planes(index), index % network_on == 0, 0.5 + index / 20, index % 2 == 1)
+        given: list[Any] = planes(index)
+        if on_device:
+            given = [OnDevice(plane) for plane in given]
+            kept.append([np.zeros_like(plane) for plane in planes(0)])
+        onto = kept[-1] if on_device else ()
+        chain.submit(given, index % network_on == 0, 0.5 + index / 20, index % 2 == 1, onto)
         if len(chain.lane.waiting) == ahead:
             take()
     while chain.lane.waiting:
@@ -75,13 +98,25 @@ def test_whatever_a_stream_does_first_the_same_is_painted(device, eager, ahead, 
         np.testing.assert_array_equal(frame, wanted)
 
 
-@pytest.mark.parametrize("careless", CARELESS)
-def test_each_event_that_is_stated_is_needed(device, careless):
+@pytest.mark.parametrize("eager", EAGER)
+@pytest.mark.parametrize(("ahead", "network_on"), [(3, 1), (3, 2)])
+def test_frames_that_are_on_the_device_are_painted_as_if_they_had_been_sent_there(device, eager, ahead, network_on):
+    expected = painted(chain_on(device), 1, network_on)
+    found = painted(chain_on(LazyDevice(device, eager)), ahead, network_on, on_device=True)
+    for frame, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(frame, wanted)
+
+
+@pytest.mark.parametrize(
+    ("careless", "on_device"),
+    [*(((each,), False) for each in CARELESS), (("upload", "adopt"), True), (("keep", "download"), True)],
+)
+def test_each_event_that_is_stated_is_needed(device, careless, on_device):
     """Else this file would find no mistake."""
     expected = painted(chain_on(device), 1, 1)
 
     def right(eager: tuple[str, ...]) -> bool:
-        found = painted(chain_on(LazyDevice(device, eager, careless)), 3, 1)
+        found = painted(chain_on(LazyDevice(device, eager, careless)), 3, 1, on_device)
         return all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
 
     assert not all(right(eager) for eager in EAGER)

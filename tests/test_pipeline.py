@@ -45,6 +45,8 @@ class ListSource:
 
 
 class ListSink:
+    on_device = False
+
     def __init__(self, delay: float = 0.0, fail_at: int | None = None, error: Exception | None = None):
         self.items: list = []
         self.notes: list[str] = []

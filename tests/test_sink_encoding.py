@@ -1,20 +1,26 @@
 """Encoders: the usual one, the ones asked for, and that one frame may go to several of them."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.codec.hwaccel import HWAccel
 from clips import flat, write_clip
+from nvdec import CudaPicture
 
 from engine.errors import SinkError
 from engine.frame import Colour, Frame, StreamInfo, plane_view
-from engine.sinks import Encoding
+from engine.sinks import Encoding, encoding
 from engine.sinks.companions import Companions
 from engine.sinks.conversion import Conversion
-from engine.sinks.encoding import find_encoder
+from engine.sinks.encoding import _refused, find_encoder
 from engine.sinks.file import FileSink
+from kernels.device import present
 
 BT709 = Colour(1, 1, 1, 1)
 INFO = StreamInfo(64, 48, Fraction(1, 25), Fraction(25), BT709)
@@ -252,3 +258,55 @@ def test_a_copied_packet_shares_its_bytes_and_leaves_the_original_alone(tmp_path
             assert original.stream is source.streams.audio[0]
             assert copy.stream.container is target
         assert notes == []
+
+
+class TestOnTheGpu:
+    """Frames that are on the GPU that paints go to NVENC as they are; here is neither, but for what refuses."""
+
+    @pytest.mark.skipif(present(), reason="there is a GPU here")
+    def test_what_the_driver_refuses_is_the_reason(self) -> None:
+        """For real."""
+        codec = find_encoder("h264_nvenc")
+        assert _refused(codec, INFO) == "the driver refuses (Operation not permitted)"
+        assert _refused(codec, replace(INFO, has_alpha=True)) == "they have alpha"
+
+    def test_other_encoders_take_frames_on_the_cpu_and_nothing_is_noted(self, tmp_path: Path) -> None:
+        sink = encode(tmp_path / "film.mp4", Encoding("h264", on_device=True))
+        assert not sink.on_device
+        assert sink.notes == []
+
+    @pytest.mark.parametrize("refused", ["", "the driver refuses"])
+    def test_nvenc_is_opened_for_nv12_in_the_memory_of_the_gpu_or_else_as_ever(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+    ) -> None:
+        """By an encoder on the CPU that goes by its name."""
+        asked = []
+        codec = SimpleNamespace(name="h264_nvenc", canonical_name="h264", video_formats=find_encoder("h264").video_formats)
+        container = av.open(tmp_path / "film.mp4", "w")
+
+        def add(name: str, rate: Fraction, hwaccel: HWAccel | None) -> av.VideoStream:
+            asked.append(hwaccel)
+            return container.add_stream("libx264", rate=rate)
+
+        monkeypatch.setattr(encoding, "_refused", lambda codec, info: refused)
+        monkeypatch.setattr(encoding, "_options", lambda *what: {})
+        stand_in: Any = SimpleNamespace(add_stream=add, format=container.format)
+        encoder = encoding.Encoder(stand_in, codec, INFO, Encoding("h264_nvenc", on_device=True))  # type: ignore[arg-type]
+        assert encoder.on_device == (not refused)
+        assert encoder.refused == refused
+        assert encoder.stream.codec_context.pix_fmt == ("yuv420p" if refused else "nv12")
+        (hwaccel,) = asked
+        assert (hwaccel is None) == bool(refused)
+        assert hwaccel is None or hwaccel.options == {"primary_ctx": "0", "current_ctx": "1"}
+        assert len(encoder.encode(grain(0)) + encoder.flush()) == 1  # one on the CPU is taken as well
+
+    def test_a_picture_on_the_gpu_reaches_the_encoder_itself(self) -> None:
+        given = []
+        encoder = object.__new__(encoding.Encoder)
+        encoder.stream = SimpleNamespace(encode=lambda picture: given.append(picture) or [])  # type: ignore[assignment]
+        encoder._even = encoder._convert = None  # type: ignore[assignment]
+        encoder._durations, encoder._nominal = {}, 1
+        picture: Any = CudaPicture(grain(0).picture, None)  # type: ignore[arg-type]
+        encoder.encode(grain(3).like(picture))
+        assert given == [picture]
+        assert (picture.pts, picture.time_base, picture.pict_type) == (3, INFO.time_base, 0)

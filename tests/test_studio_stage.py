@@ -196,6 +196,8 @@ def test_the_sound_of_a_film_is_heard_with_the_pictures_of_its_time(tmp_path):
 class Kept:
     """A sink that keeps what it is given, or fails."""
 
+    on_device = False
+
     def __init__(self, error: Exception | None = None):
         self.error, self.frames, self.closed, self.notes = error, [], False, []
 

@@ -17,11 +17,13 @@ from engine.frame import Frame, StreamInfo
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """How a sink that encodes should: `codec` as FFmpeg or people name it (h264, hevc, av1, vp9, prores, ffv1, or an
-    encoder such as h264_nvenc), None for the container's usual; `quality` is CRF-like, lower is better, None the default."""
+    encoder such as h264_nvenc), None for the container's usual; `quality` is CRF-like, lower is better, None the default.
+    `on_device` says that a GPU paints, whose CUDA context is that of the thread, so that NVENC can share its memory."""
 
     codec: str | None = None
     quality: int | None = None
     preset: str | None = None
+    on_device: bool = False
 
 
 class Sink(Protocol):
@@ -29,10 +31,14 @@ class Sink(Protocol):
 
     `write` takes frames of `info`'s size in order of time and may block (offline, that is the brake); `copy` takes packets
     of `info.companions`. `close(complete=True)` ends it well: a file then appears under its final name. With `False` a file
-    stays playable under its partial name where it has frames; `discard` leaves nothing. `notes` as for sources.
+    stays playable under its partial name where it has frames; `discard` leaves nothing. `notes` as for sources. Where it is
+    `on_device`, `write` takes frames on the GPU that paints, of even size and without alpha, as well as those on the CPU.
     """
 
     notes: list[str]
+
+    @property
+    def on_device(self) -> bool: ...
 
     def write(self, frame: Frame) -> None: ...
 

@@ -106,8 +106,9 @@ class Encoder:
 
     Timestamps stay in `info.time_base`. Nothing is reordered (no B-frames), so dts equals pts, packets leave in order of
     time, and the length of every frame, the last one's too, is exact in any container. `live` keeps no frame back; `extra`
-    are more options of the encoder. Raises SinkError where the codec does not fit the container or does not open here,
-    UsageError for a quality or preset it does not have.
+    are more options of the encoder. `on_device` says that NVENC shares the memory of the GPU that paints, so that frames may
+    be there, and `refused` why it does not, where `encoding` has it so. Raises SinkError where the codec does not fit the
+    container or does not open here, UsageError for a quality or preset it does not have.
     """
 
     def __init__(
@@ -123,8 +124,10 @@ class Encoder:
         self._even = Even() if codec.canonical_name in _EVEN else None
         if self._even:
             info = replace(info, width=info.width + info.width % 2, height=info.height + info.height % 2)
+        self.refused = _refused(codec, info) if encoding.on_device and codec.name.endswith("_nvenc") else ""
+        self.on_device = encoding.on_device and codec.name.endswith("_nvenc") and not self.refused
         try:
-            stream = container.add_stream(codec.name, rate=rate, hwaccel=_device(codec.name))
+            stream = container.add_stream(codec.name, rate=rate, hwaccel=_device(codec.name, self.on_device))
         except ValueError:
             raise SinkError(
                 f"{container.format.name.split(',')[0]} does not hold {codec.canonical_name}; choose another codec, or .mkv"
@@ -135,7 +138,7 @@ class Encoder:
         self.codec, self.stream = codec, stream
         self._nominal = max(1, round(1 / (rate * info.time_base)))
         self._durations: dict[int, int] = {}
-        self._convert = _configure(stream, codec, info)
+        self._convert = _configure(stream, codec, info, "nv12" if self.on_device else None)
         context = stream.codec_context
         context.gop_size = max(1, round(KEYFRAMES * rate))
         context.options = _options(codec.name, encoding, live, context) | (extra or {})
@@ -150,7 +153,7 @@ class Encoder:
 
     def encode(self, frame: Frame) -> list[av.Packet]:
         """The packets that are ready now. Releases the GIL while it works."""
-        picture = self._convert(self._even(frame) if self._even else frame)
+        picture = frame.picture if frame.on_device else self._convert(self._even(frame) if self._even else frame)
         picture.pts, picture.time_base = frame.pts, frame.time_base
         picture.pict_type = 0  # a decoder's note of how the frame was coded would otherwise be an order to the encoder
         self._durations[frame.pts] = frame.duration or self._nominal
@@ -167,9 +170,10 @@ class Encoder:
         return packets
 
 
-def _configure(stream: av.VideoStream, codec: av.Codec, info: StreamInfo) -> Conversion:
+def _configure(stream: av.VideoStream, codec: av.Codec, info: StreamInfo, only: str | None) -> Conversion:
+    """For pictures of the first pixel format that does, or of the `only` one."""
     context = stream.codec_context
-    formats = {video_format.name for video_format in codec.video_formats or ()}
+    formats = {only} if only else {video_format.name for video_format in codec.video_formats or ()}
     alpha = info.has_alpha and not formats.isdisjoint(_ALPHA)
     pixel_format = next((name for name in (_ALPHA if alpha else _OPAQUE) if name in formats), "yuv420p")
     colour = _storable(info.colour, codec, pixel_format)
@@ -224,9 +228,23 @@ def _limit_bitrate(context: av.VideoCodecContext, rate: Fraction) -> None:
     context.options = context.options | {"maxrate": limit, "bufsize": limit}
 
 
-def _device(name: str) -> HWAccel | None:
-    """VAAPI takes its pictures from the device's memory; the others upload by themselves."""
+def _device(name: str, nvenc: bool) -> HWAccel | None:
+    """VAAPI takes its pictures from the device's memory, and so does NVENC where they are there; others upload by
+    themselves. PyAV uploads those that are not there."""
+    if nvenc:  # the context of this thread: see `engine.sources.hardware`
+        return HWAccel("cuda", options={"primary_ctx": "0", "current_ctx": "1"})
     return HWAccel("vaapi") if name.endswith("_vaapi") else None
+
+
+def _refused(codec: av.Codec, info: StreamInfo) -> str:
+    """Why NVENC takes no frames that are on the GPU; empty where it does."""
+    if info.has_alpha:
+        return "they have alpha"
+    try:
+        av.CodecContext.create(codec, "w", hwaccel=_device(codec.name, nvenc=True))
+    except (av.FFmpegError, NotImplementedError) as error:
+        return f"the driver refuses ({getattr(error, 'strerror', None) or error})"
+    return ""
 
 
 def _closed(codec: av.Codec, error: Exception, preset: str | None = None) -> str:

@@ -49,6 +49,10 @@ class FileSink:
             self._partial.unlink(missing_ok=True)
             raise
 
+    @property
+    def on_device(self) -> bool:
+        return self._encoder.on_device
+
     @staticmethod
     def handles(uri: str) -> bool:
         return "://" not in uri and bool(Path(uri).name)
@@ -129,6 +133,10 @@ class FileSink:
         held = {ENCODERS["h264"]} if name == "mpegts" else container.supported_codecs
         usual = next((codec for codec in _USUAL_CODECS if ENCODERS[codec] in held), container.default_video_codec)
         self._encoder = Encoder(container, find_encoder(encoding.codec or usual), info, encoding)
+        if self._encoder.refused:
+            self.notes.append(
+                f"{self._encoder.codec.name} gets its frames from the CPU, not the GPU: {self._encoder.refused}"
+            )
         family = self._encoder.codec.canonical_name
         if info.sample_aspect_ratio != 1 and name in ("matroska", "webm") and family not in _STATE_SHAPE:
             self.notes.append(f"{name} with {family} does not say that pixels are not square; use h264, or .mp4, to keep it")

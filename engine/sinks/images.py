@@ -28,6 +28,8 @@ class ImagesSink:
     stream's matrix and range; alpha is kept where the format can. `Encoding.quality` q is a JPEG or WebP quality of 100 - q.
     """
 
+    on_device = False
+
     def __init__(self, uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> None:
         self.notes: list[str] = []
         if encoding.codec is not None or encoding.preset is not None:

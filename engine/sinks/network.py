@@ -30,6 +30,8 @@ class NetworkSink:
     meanwhile, or faster than the network takes it, is left out before it is encoded, and counted in `notes`.
     """
 
+    on_device = False
+
     def __init__(self, uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> None:
         self.notes = Notes()
         self._address, self._name = _address(uri)

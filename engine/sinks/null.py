@@ -9,6 +9,8 @@ from engine.sinks import Encoding
 class NullSink:
     """`null`: takes every frame and forgets it."""
 
+    on_device = True
+
     def __init__(self, uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> None:
         self.notes: list[str] = []
 

@@ -25,6 +25,8 @@ class VirtualCameraSink:
     When a frame is late the last one is sent again, since viewers turn grey when a camera falls silent. Needs pyvirtualcam.
     """
 
+    on_device = False
+
     def __init__(self, uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> None:
         self.notes: list[str] = []
         try:

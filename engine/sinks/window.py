@@ -9,7 +9,7 @@ from typing import Any
 import av
 
 from engine.errors import SinkClosed, SinkError
-from engine.frame import Frame, Planes, StreamInfo
+from engine.frame import Frame, Planes, StreamInfo, on_host
 from engine.sinks import Encoding
 from engine.sinks.conversion import Flatten, plane_views
 
@@ -26,6 +26,8 @@ class WindowSink:
     what was painted, b to both, side by side. Other keys wait for `poll_key`; `title` is shown over the picture. The window
     is made by the first `write` and belongs to its thread, which on macOS must be the main one.
     """
+
+    on_device = False
 
     def __init__(self, uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> None:
         self.notes: list[str] = []
@@ -54,7 +56,9 @@ class WindowSink:
             self._open_window()
         sdl = self._sdl
         planes = frame.planes if frame.alpha is None else plane_views(self._flatten(frame))
-        before = plane_views(frame.before or frame.picture)
+        before = planes
+        if self._unpainted or self._split:
+            before = plane_views(on_host(frame.before or frame.picture))
         self._upload(before if self._unpainted else planes)
         sdl.SDL_SetRenderDrawColor(self._renderer, 0, 0, 0, 255)
         sdl.SDL_RenderClear(self._renderer)

@@ -20,6 +20,8 @@ class Y4mSink:
     The format knows a constant rate only, no sound, and of the colours only the range.
     """
 
+    on_device = False
+
     def __init__(self, uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> None:
         self.notes: list[str] = []
         self._output = _standard_output()

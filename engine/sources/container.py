@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import av
@@ -41,11 +41,11 @@ class ContainerSource:
         self._index = 0
         self._last_arrival = 0.0
         self._last_dts: dict[int, int] = {}  # of each companion
+        self._again: Callable[[int], av.VideoFrame] | None = None  # for frames on a device, see `Frame`
         decoder, early = self._begin()
         self._decoder: Decoder | None = decoder
         first = next(item.picture for item in early if isinstance(item, Decoded))
-        # The first picture goes ahead of the packets that came before it: it says by how much they are moved in time.
-        self._pending = deque(sorted(early, key=lambda item: not isinstance(item, Decoded)))
+        self._pending = first_ahead(early)
         self._stored_size = first.width, first.height
         self._converter = Converter(first, size, decoder.colour)
         self.info = self._describe(decoder, first)
@@ -179,7 +179,7 @@ class ContainerSource:
         except av.FFmpegError as error:
             raise SourceError(f"{self.name}: its pixels ({picture.format.name}) cannot be read: {reason(error)}") from error
         picture.pts, picture.time_base, picture.duration = pts, self.info.time_base, duration
-        frame = Frame(picture, pts, self.info.time_base, self._index, arrived, duration, alpha)
+        frame = Frame(picture, pts, self.info.time_base, self._index, arrived, duration, alpha, again=self._again)
         self._index += 1
         self._last_arrival = arrived
         return frame
@@ -222,3 +222,8 @@ class ContainerSource:
             first = self._decoder.companions is self.info.companions  # those of later ones nobody has seen
             self._decoder.close(in_use=first and bool(self.info.companions))
             self._decoder = None
+
+
+def first_ahead(early: list[Decoded | av.Packet]) -> deque[Decoded | av.Packet]:
+    """The first picture ahead of the packets that came before it: it says by how much they are moved in time."""
+    return deque(sorted(early, key=lambda item: not isinstance(item, Decoded)))

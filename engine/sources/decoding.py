@@ -1,6 +1,7 @@
 """One open container: the decoded pictures of its video and, between them, the packets of everything else."""
 
 import time
+from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple, cast
 
@@ -30,10 +31,12 @@ class Decoded(NamedTuple):
 class Decoder:
     """Reads a container packet by packet: decodes its best video stream and hands on the packets of its companions.
 
-    The container must not be closed elsewhere. Packets that cannot be decoded are skipped and counted in `notes`.
+    The container must not be closed elsewhere. Packets that cannot be decoded are skipped and counted in `notes`. `given`
+    is how many pictures and packets it has given of each stream, by its number; those that are stated at the beginning are
+    left out.
     """
 
-    def __init__(self, container: InputContainer, live: bool, notes: Notes) -> None:
+    def __init__(self, container: InputContainer, live: bool, notes: Notes, given: Counter[int] | None = None) -> None:
         """Raises SourceError if the container holds no video that can be decoded."""
         self.container = container
         self.notes = notes
@@ -42,6 +45,10 @@ class Decoder:
         self._codec = _codec_of(self.stream)
         # Frame threads decode fastest but deliver one frame late for each of them: not for what happens now.
         self._codec.thread_type = "SLICE" if live else "AUTO"  # type: ignore[assignment]
+        if self._codec.is_hwaccel:
+            self._codec.thread_count = 1  # a GPU's decoder has few surfaces, and each thread would hold one
+        self._skipped = Counter(given or {})
+        self.given: Counter[int] = Counter()
         for stream in container.streams:
             if stream is not self.stream and stream not in self.companions:
                 stream.discard = Discard.all
@@ -49,6 +56,10 @@ class Decoder:
         self._arrivals: dict[int | None, float] = {}
         self._count = 0  # video packets read
         self.last_error: av.FFmpegError | None = None
+
+    @property
+    def codec(self) -> av.Codec:
+        return self._codec.codec
 
     @property
     def missing(self) -> int:
@@ -88,6 +99,15 @@ class Decoder:
 
     def read(self) -> list[Decoded | av.Packet] | None:
         """What the next packet brings, in order; None at the end. Raises av.FFmpegError where reading breaks off."""
+        items = self._read()
+        return None if items is None else [item for item in items if self._is_new(item)]
+
+    def _is_new(self, item: Decoded | av.Packet) -> bool:
+        stream = self.stream.index if isinstance(item, Decoded) else item.stream.index
+        self.given[stream] += 1
+        return self.given[stream] > self._skipped[stream]
+
+    def _read(self) -> list[Decoded | av.Packet] | None:
         try:
             packet = next(self._packets, None)
         except BlockingIOError:  # devices of macOS say so when the next frame is not there yet
@@ -108,6 +128,8 @@ class Decoder:
         except MemoryError:
             raise
         except av.FFmpegError as error:
+            if self._codec.is_hwaccel and isinstance(error, av.error.ExternalError):
+                raise  # it is the GPU that is broken, not the packet
             self.last_error = error
             self.notes.tally("1 corrupt packet skipped", "{count} corrupt packets skipped")
             return []

@@ -8,7 +8,7 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from engine.frame import BT709, FULL, LIMITED, UNSPECIFIED, Colour, plane_view, plane_views
+from engine.frame import BT709, FULL, LIMITED, ON_DEVICE, UNSPECIFIED, Colour, on_host, plane_view, plane_views
 
 PLANAR_420 = ("yuv420p", "yuvj420p")
 
@@ -89,8 +89,16 @@ def colour_of(picture: av.VideoFrame, stream: Colour = Colour()) -> Colour:
     return Colour(matrix or UNSPECIFIED, span, primaries, transfer)  # matrix 0, R'G'B', cannot be that of Y'CbCr
 
 
+def stays(picture: av.VideoFrame, size: tuple[int, int]) -> bool:
+    """Whether it is on a device and, for pictures of this size, as it should be there. Of what a stream cuts off its
+    pictures, FFmpeg leaves the left and the top where a device has decoded them."""
+    stored = picture.sw_format.name if picture.format.name == ON_DEVICE and picture.sw_format else ""
+    return stored == "nv12" and (picture.width, picture.height) == size
+
+
 class Converter:
-    """Brings the decoded pictures of one stream to `size`. Pictures that already are 4:2:0 of that size are not copied."""
+    """Brings the decoded pictures of one stream to `size`. Pictures that already are 4:2:0 of that size are not copied,
+    those on a device as little, if they are to stand as they are; others are brought to the CPU."""
 
     def __init__(
         self, first: av.VideoFrame, size: tuple[int, int] | None, stream: Colour = Colour(), photographs: bool = False
@@ -118,15 +126,17 @@ class Converter:
         orientation = orientation_of(picture) if self.photographs else self.orientation
         width, height = orientation.size(*self.size)
         alpha = None
+        if picture.format.name == ON_DEVICE:
+            if stays(picture, (width, height)) and orientation == UPRIGHT:
+                return _tagged(picture, colour), None
+            picture = on_host(picture)
         if self.has_alpha and has_alpha_plane(picture.format):
             picture, alpha = _split(self._reformat(picture, width, height, "yuva420p", colour))
         elif picture.format.name not in PLANAR_420 or (picture.width, picture.height) != (width, height):
             picture = self._reformat(picture, width, height, "yuv420p", colour)
         if orientation != UPRIGHT or any(plane.line_size < 0 for plane in picture.planes):
             picture, alpha = _turn(picture, orientation), None if alpha is None else _turn_alpha(alpha, orientation)
-        picture.colorspace, picture.color_range = colour.matrix, colour.range
-        picture.color_primaries, picture.color_trc = colour.primaries, colour.transfer
-        return picture, alpha
+        return _tagged(picture, colour), alpha
 
     def _reformat(self, picture: av.VideoFrame, width: int, height: int, target: str, colour: Colour) -> av.VideoFrame:
         """By swscale. Only R'G'B' changes matrix and range; the rest keeps its values, so both sides are told the same."""
@@ -143,6 +153,12 @@ class Converter:
             dst_color_range=LIMITED if rgb else span,
             dst_colorspace=BT709 if rgb else None,
         )
+
+
+def _tagged(picture: av.VideoFrame, colour: Colour) -> av.VideoFrame:
+    picture.colorspace, picture.color_range = colour.matrix, colour.range
+    picture.color_primaries, picture.color_trc = colour.primaries, colour.transfer
+    return picture
 
 
 def _is_rgb(format: av.VideoFormat) -> bool:

@@ -26,6 +26,8 @@ class Beside(threading.Thread):
     the reason in `failing`.
     """
 
+    on_device = False
+
     def __init__(self, uri: str, open: Callable[[StreamInfo], Sink]):
         super().__init__(name="beside", daemon=True)
         self.notes: list[str] = []

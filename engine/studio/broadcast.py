@@ -81,6 +81,8 @@ class Broadcast:
     """See `engine.sinks.Sink`: tells all listeners each painted frame, its time on the studio's clock in `CLOCK`'s ticks.
     Chains that follow each other share it."""
 
+    on_device = False
+
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.hall: Hall[Frame] = Hall()
