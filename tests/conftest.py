@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from perception import random_vgg
+from workshop import Workshop
+
+from engine.stylizers import morphing
 
 if TYPE_CHECKING:
     from browser import Browser, Server
@@ -52,3 +55,15 @@ def vgg(vgg_file: Path) -> "Vgg19":
     from models.training.losses import Vgg19
 
     return Vgg19(vgg_file)
+
+
+@pytest.fixture
+def workshop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+    """In which a morph takes a fifth of a second, in so few steps that a busy machine keeps up."""
+    monkeypatch.setattr(morphing, "MORPH", 0.2)
+    monkeypatch.setattr(morphing, "STEP", 0.05)
+    monkeypatch.setattr(morphing, "RESTING", 0.0)
+    found = Workshop()
+    yield found
+    found.gate.set()
+    found.kneading.set()

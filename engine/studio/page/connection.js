@@ -5,6 +5,7 @@ import { ask, withToken } from "/page/api.js";
 const WAITS = [300, 700, 1500, 3000, 5000]; // ms before the next try
 const DISCONNECTED = 4000; // ms that a session may be cut off before a new one is made
 const GATHERING = 1000; // ms to look for own addresses
+const PER_PIXEL = 8; // bits a second that a camera is worth: more is work at both ends, and paint shows none of it
 
 /**
  * Events: `state` (detail {state, error}: connecting, open, live, lost), `status` and `controls` (the server's messages),
@@ -108,7 +109,8 @@ export class Connection extends EventTarget {
       if (track.kind !== "video") continue;
       track.contentHint = "motion";
       const parameters = sender.getParameters();
-      for (const encoding of parameters.encodings ?? []) encoding.maxBitrate = 6_000_000;
+      const { width = 640, height = 480 } = track.getSettings();
+      for (const encoding of parameters.encodings ?? []) encoding.maxBitrate = Math.min(width * height * PER_PIXEL, 6_000_000);
       sender.setParameters(parameters).catch(() => {}); // a wish: browsers that refuse it send with their own limit
     }
   }
