@@ -47,11 +47,11 @@ class _Pliable(Graph):
     def convolution(self, x: str, name: str, stride: int = 1) -> str:
         codes, _ = quantise(self.painter.layers[name].weight)
         weight = self.dequantised(name, codes, np.ones(len(codes), np.float32))
-        total = self.node("Conv", [x, weight], f"{name}.codes", kernel_shape=[3, 3], pads=[1] * 4, strides=[stride] * 2)
-        for kind, what in (("Mul", "scale"), ("Add", "bias")):
+        total = self.node("Conv", [x, weight], f"{name}.conv", kernel_shape=[3, 3], pads=[1] * 4, strides=[stride] * 2)
+        for kind, what, result in (("Mul", "scale", "scaled"), ("Add", "bias", "sum")):
             row = helper.make_tensor_value_info(f"{name}.{what}", TensorProto.FLOAT, (1, len(codes), 1, 1))
             self.inputs.append(row)
-            total = self.node(kind, [total, row.name], f"{name}.{what}d")
+            total = self.node(kind, [total, row.name], f"{name}.{result}")
         return total
 
     def leave(self, x: str) -> None:

@@ -15,6 +15,7 @@ from kernels.layout import TILE, tile_grid
 from models.colour import Encoding, tile_transform
 from models.export import Painter, fold_colour, to_onnx
 from models.library import Library, shipped
+from models.pliable import PliableNetwork
 
 SIZE = (128, 96)
 BT601_LIMITED = Encoding((0.299, 0.114), full_range=False)
@@ -103,6 +104,13 @@ def test_every_style_exports_to_a_valid_model(network, name):
     weights = [c for c in model.graph.initializer if c.name.endswith("weight.codes")]
     assert len(weights) == 5 + 2 * library.painter(library.conditioning(name)).blocks
     assert all(c.data_type == onnx.TensorProto.INT8 for c in weights)
+
+
+@pytest.mark.parametrize("network", ["fast", "fine"])
+@pytest.mark.parametrize("encoding", [Encoding(), BT601_LIMITED])
+def test_the_pliable_network_is_a_valid_model(network, encoding):
+    pliable = PliableNetwork(Library(shipped()).of(network).unstyled, encoding)
+    onnx.checker.check_model(pliable.to_onnx(), full_check=True)
 
 
 @pytest.mark.parametrize("backend", [name for name in fitting() if name != "torch" and installed(name)])

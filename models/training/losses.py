@@ -62,7 +62,7 @@ class Vgg19(nn.Module):
         tensors = load_file(weights)
         pools: dict[str, Callable[..., Tensor]] = {"max": F.max_pool2d, "average": F.avg_pool2d}
         self.pool = pools[pooling]
-        self.names = [f"{block}_{i}" for block, depth in _DEPTHS for i in range(1, depth + 1)]
+        self.names = [layer.removeprefix("relu") for layer in LAYERS]
         for name in self.names:
             weight = tensors[f"conv{name}.weight"].float().contiguous(memory_format=torch.channels_last)
             self.register_buffer(f"weight{name}", weight)
