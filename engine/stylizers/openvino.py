@@ -83,7 +83,6 @@ class _Styled:
 
     def __init__(self, lane: _Lane, rows: dict[str, ov.Tensor]):
         self.version, self.device, self.precision, self.depth = lane.version, lane.device, lane.precision, lane.depth
-        self._rows = rows
         self.input, self.collect = lane.input, lane.collect
         self.submit = partial(lane.submit, rows)
 
