@@ -91,6 +91,10 @@ def _devices() -> Iterator[Finding]:
     yield display, "display" + ("" if display else ": none, so no window and no screen capture")
     window = _installed("pysdl2-dll")
     yield window is not None, f"window (SDL {window})" if window else "window: pip install pysdl2 pysdl2-dll"
+    from engine.sinks import opengl
+
+    lacking = opengl.missing()
+    yield not lacking, f"window that gets a GPU's pictures from it directly{': ' + lacking if lacking else ''}"
     if sys.platform == "linux":
         cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
         yield bool(cameras), f"cameras: {', '.join(cameras)}" if cameras else "camera: no /dev/video*; plug one in"

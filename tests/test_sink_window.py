@@ -66,7 +66,7 @@ class TestInvisible:
         import sdl2
 
         pixel, place = (ctypes.c_ubyte * 4)(), sdl2.SDL_Rect(x, 24, 1, 1)
-        sdl2.SDL_RenderReadPixels(sink._renderer, place, sdl2.SDL_PIXELFORMAT_ARGB8888, pixel, 4)
+        sdl2.SDL_RenderReadPixels(sink._canvas._renderer, place, sdl2.SDL_PIXELFORMAT_ARGB8888, pixel, 4)
         return pixel[1]
 
     def test_frames_are_taken_and_other_keys_wait_to_be_asked_for(self) -> None:

@@ -1,33 +1,32 @@
 """Frames in a window on this machine's display."""
 
-import ctypes
 import os
 import sys
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import av
 
 from engine.errors import SinkClosed, SinkError
-from engine.frame import Frame, Planes, StreamInfo, on_host
-from engine.sinks import Encoding
-from engine.sinks.conversion import Flatten, plane_views
+from engine.frame import Frame, StreamInfo
+from engine.sinks import Encoding, opengl
+from engine.sinks.canvas import Canvas, SdlCanvas, shape_on_screen
+from engine.sinks.conversion import Flatten
 
 _TITLE = "Alla Prima"
 _MOST_KEYS = 64  # that wait to be asked for; of more, the oldest are lost
 _INVISIBLE = (b"offscreen", b"dummy", b"evdev")  # what SDL draws into where nothing else works
-_YUV_JPEG, _YUV_BT601, _YUV_BT709 = 0, 1, 2  # SDL_YUV_CONVERSION_MODE; full range is there in BT.601 only
 
 
 class WindowSink:
-    """`window`: the planes go to the graphics card as they are, which converts and scales them.
+    """`window`: the planes go to the graphics card as they are, which converts and scales them; those that are on it stay
+    there where OpenGL can have them (`engine.sinks.opengl`).
 
     Esc, q or closing the window raise SinkClosed from `write`; f switches the full screen, space between the painting and
     what was painted, b to both, side by side. Other keys wait for `poll_key`; `title` is shown over the picture. The window
     is made by the first `write` and belongs to its thread, which on macOS must be the main one.
     """
-
-    on_device = False
 
     def __init__(self, uri: str, info: StreamInfo, encoding: Encoding = Encoding()) -> None:
         self.notes: list[str] = []
@@ -35,8 +34,8 @@ class WindowSink:
         self._info = info
         self._flatten = Flatten(info.colour)
         self._window: Any = None
-        self._renderer: Any = None
-        self._texture: Any = None
+        self._canvas: Canvas | None = None
+        self.on_device = encoding.on_device and not opengl.missing()
         self.title = ""
         self._titled = ""
         self._unpainted = self._split = False
@@ -53,29 +52,29 @@ class WindowSink:
         """Show the frame now. Raises SinkClosed when the user has closed the window."""
         if self._window is None:
             self._start_video()
-            self._open_window()
-        sdl = self._sdl
-        planes = frame.planes if frame.alpha is None else plane_views(self._flatten(frame))
-        before = planes
-        if self._unpainted or self._split:
-            before = plane_views(on_host(frame.before or frame.picture))
-        self._upload(before if self._unpainted else planes)
-        sdl.SDL_SetRenderDrawColor(self._renderer, 0, 0, 0, 255)
-        sdl.SDL_RenderClear(self._renderer)
-        if self._split:
-            self._upload(before, frame.width // 4 * 2)
-        sdl.SDL_RenderCopy(self._renderer, self._texture, None, None)
-        sdl.SDL_RenderPresent(self._renderer)
+            self._open()
+        picture = frame.picture if frame.alpha is None else self._flatten(frame)
+        before = frame.before or frame.picture
+        if self._unpainted:
+            self._draw(before, None)
+        else:
+            self._draw(picture, before if self._split else None)
         if self.title != self._titled:
             self._titled = self.title
-            sdl.SDL_SetWindowTitle(self._window, f"{_TITLE}: {self._titled}".encode())
+            self._sdl.SDL_SetWindowTitle(self._window, f"{_TITLE}: {self._titled}".encode())
         self._handle_events()
 
-    def _upload(self, planes: Planes, width: int | None = None) -> None:
-        """All of it, or what is left of `width` pixels, an even number."""
-        rect = None if width is None else self._sdl.SDL_Rect(0, 0, width, planes[0].shape[0])
-        pointers = (item for plane in planes for item in (_pointer(plane), plane.strides[0]))
-        self._sdl.SDL_UpdateYUVTexture(self._texture, rect, *pointers)
+    def _draw(self, picture: av.VideoFrame, left: av.VideoFrame | None) -> None:
+        assert self._canvas is not None
+        try:
+            self._canvas.draw(picture, left)
+        except Exception as error:  # a GPU may fail in any way of its own
+            if not self.on_device:
+                raise
+            self._leave_device(error)
+            # what is on a GPU that is lost cannot be shown; the next is painted on the CPU
+            with suppress(av.FFmpegError):
+                self._canvas.draw(picture, left)
 
     def poll_key(self) -> str | None:
         """The oldest key pressed since, by SDL's name in small letters ('a', '[', 'left'), or None. On any thread."""
@@ -85,12 +84,9 @@ class WindowSink:
         pass
 
     def close(self, complete: bool = True) -> None:
-        if self._window is not None:
-            self._sdl.SDL_DestroyTexture(self._texture)
-            self._sdl.SDL_DestroyRenderer(self._renderer)
-            self._sdl.SDL_DestroyWindow(self._window)
+        if self._window:
+            self._close()
             self._sdl.SDL_QuitSubSystem(self._sdl.SDL_INIT_VIDEO)
-            self._window = None
 
     def discard(self) -> None:
         self.close(False)
@@ -107,26 +103,42 @@ class WindowSink:
             sdl.SDL_QuitSubSystem(sdl.SDL_INIT_VIDEO)
             raise SinkError(f"no window can be opened: the display does not answer; {advice}")
 
-    def _open_window(self) -> None:
-        sdl, info, colour = self._sdl, self._info, self._info.colour
-        shape = max(1, round(info.width * info.sample_aspect_ratio)), info.height
-        sdl.SDL_SetYUVConversionMode(
-            _YUV_JPEG if colour.full_range else _YUV_BT709 if colour.luma_weights(info.height)[0] < 0.28 else _YUV_BT601
-        )
-        sdl.SDL_SetHint(sdl.SDL_HINT_RENDER_SCALE_QUALITY, b"linear")
+    def _open(self) -> None:
+        """The window, and what draws into it. Raises SinkError."""
+        sdl = self._sdl
         sdl.SDL_SetHint(sdl.SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, b"0")
-        centred = sdl.SDL_WINDOWPOS_CENTERED
-        flags = sdl.SDL_WINDOW_RESIZABLE | sdl.SDL_WINDOW_ALLOW_HIGHDPI
-        self._window = sdl.SDL_CreateWindow(_TITLE.encode(), centred, centred, *self._on_screen(shape), flags)
-        if self._window:
-            self._renderer = sdl.SDL_CreateRenderer(self._window, -1, 0)
-        if self._renderer:
-            sdl.SDL_RenderSetLogicalSize(self._renderer, *shape)  # keeps the shape, with bars, in a window of any other
-            self._texture = sdl.SDL_CreateTexture(
-                self._renderer, sdl.SDL_PIXELFORMAT_IYUV, sdl.SDL_TEXTUREACCESS_STREAMING, info.width, info.height
-            )
-        if not self._texture:
+        if not self.on_device:
+            self._open_window(0)
+            self._canvas = SdlCanvas(sdl, self._window, self._info)
+            return
+        try:
+            opengl.GlCanvas.prepare(sdl)
+            self._open_window(sdl.SDL_WINDOW_OPENGL)
+            self._canvas = opengl.GlCanvas(sdl, self._window, self._info)
+        except Exception as error:  # a GPU may fail in any way of its own
+            self._leave_device(error)
+
+    def _open_window(self, flags: int) -> None:
+        sdl, centred = self._sdl, self._sdl.SDL_WINDOWPOS_CENTERED
+        flags |= sdl.SDL_WINDOW_RESIZABLE | sdl.SDL_WINDOW_ALLOW_HIGHDPI
+        shape = self._on_screen(shape_on_screen(self._info))
+        self._window = sdl.SDL_CreateWindow(_TITLE.encode(), centred, centred, *shape, flags)
+        if not self._window:
             raise SinkError(f"no window can be opened ({sdl.SDL_GetError().decode()})")
+
+    def _leave_device(self, error: Exception) -> None:
+        """Open the window again, for pictures from the CPU."""
+        self.notes.append(f"the window gets its pictures from the CPU, not the GPU: {' '.join(str(error).split())}")
+        self.on_device = False
+        self._close()
+        self._open()
+
+    def _close(self) -> None:
+        if self._canvas:
+            self._canvas.close()
+        if self._window:
+            self._sdl.SDL_DestroyWindow(self._window)
+        self._canvas = self._window = None
 
     def _on_screen(self, shape: tuple[int, int]) -> tuple[int, int]:
         bounds = self._sdl.SDL_Rect()
@@ -160,10 +172,6 @@ class WindowSink:
         else:
             whole = sdl.SDL_WINDOW_FULLSCREEN_DESKTOP
             sdl.SDL_SetWindowFullscreen(self._window, 0 if sdl.SDL_GetWindowFlags(self._window) & whole else whole)
-
-
-def _pointer(plane: Any) -> Any:
-    return ctypes.cast(plane.ctypes.data, ctypes.POINTER(ctypes.c_ubyte))
 
 
 def _library() -> Any:
