@@ -25,8 +25,9 @@ class Device(Protocol):
     `staging` is host memory that may be copied to and from in the background. `send` and `fetch` copy in the order of the
     kernels. `upload` and `download` copy beside them, each in an order of its own: they begin when `after` is reached, and
     what they return is reached when they are done. `adopt` copies in the order of `upload`, but from planes that are on the
-    device already (`__dlpack__`; uint8 [h, w] or [h, w / 2, 2]) into the left of arrays uint8 [h, at least w], and after all
-    that the device's default stream was given so far, where decoders write; the planes must live until it is done. `keep`
+    device already (`__dlpack__`; [h, w] or [h, w / 2, 2], uint8, or the uint16 of P010, which are rounded) into the left of
+    arrays uint8 [h, at least w], and after all that the device's default stream was given so far, where decoders write; the
+    planes must live until it is done. `keep`
     copies in the order of `download`, but from array to array uint8 [h, w], as much as the second holds. `enter` makes the
     device's memory that of other libraries in this thread, which ask for it. `mark` is reached when all kernels, `send`s and
     `fetch`es given so far are done; `follow` keeps those given from now on until an event is reached. Nobody
@@ -143,6 +144,11 @@ class Cuda:
         for plane, array in copies:
             # the capsule by itself: CuPy would ask the plane to heed a stream, which PyAV's refuse
             given = self._cupy.from_dlpack(plane.__dlpack__())
+            if given.dtype == np.uint16:
+                grid, block, taken = cuda.rounding(given, array)
+                with self._up:
+                    self._kernels["round_p010"](grid, block, tuple(cuda.arguments("round_p010", taken)))
+                continue
             where = (array.data.ptr, array.strides[0], given.data.ptr, given.strides[0])
             rows, row = given.shape[0], given.nbytes // given.shape[0]
             runtime.memcpy2DAsync(*where, row, rows, runtime.memcpyDeviceToDevice, self._up.ptr)

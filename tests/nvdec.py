@@ -25,11 +25,18 @@ def nv12(picture: av.VideoFrame) -> av.VideoFrame:
     return stored
 
 
+def _stored(picture: av.VideoFrame) -> av.VideoFrame:
+    """As NVDEC has it in memory."""
+    if picture.format.name == "nv12":
+        return picture
+    return picture.reformat(format="p010le") if picture.format.name == "yuv420p10le" else nv12(picture)
+
+
 class CudaPicture:
     """Has what the engine asks of a picture on a GPU. `gpu` says whether that has lost it, and counts the downloads."""
 
     def __init__(self, picture: av.VideoFrame, gpu: "Nvdec"):
-        self._gpu, self._stored = gpu, picture if picture.format.name == "nv12" else nv12(picture)
+        self._gpu, self._stored = gpu, _stored(picture)
         self.pts, self.time_base, self.duration = picture.pts, picture.time_base, picture.duration
         self.width, self.height = picture.width, picture.height
         self.format, self.sw_format = av.VideoFormat("cuda"), self._stored.format

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from clips import write_clip
@@ -113,6 +114,25 @@ def test_frames_that_stay_on_the_gpu_are_painted_value_for_value_as_those_that_w
     assert report.cuts == before.cuts == 1
     assert report.notes == []
     assert any("decoded on the CPU" in note for note in before.notes)  # which is what there is here
+
+
+def test_frames_of_ten_bits_are_rounded_on_the_gpu_to_what_the_cpu_makes_of_them(device, tmp_path, monkeypatch):
+    deep = []
+    for frame in SceneSource(f"scene:{SIZE[0]}x{SIZE[1]},0.2,25"):
+        deep.append(av.VideoFrame(*SIZE, "yuv420p10le"))
+        for plane, samples in zip(deep[-1].planes, frame.planes, strict=True):
+            rows = np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width]  # type: ignore[call-overload]
+            rows[:] = samples.astype(np.uint16) * 4 + np.arange(plane.width) % 4
+    film = write_clip(tmp_path / "a.mkv", deep, codec="libx264", pix_fmt="yuv420p10le")
+    wanted, _ = painted(film, device, Tint())
+    gpu = Nvdec(monkeypatch)
+    found, report = painted(film, device, Tint())
+    assert (gpu.decoded, gpu.downloads, report.notes) == (len(deep), 0, [])
+    for one, other in zip(found, wanted, strict=True):
+        for plane, expected in zip(one.planes, other.planes, strict=True):
+            apart = np.abs(plane.astype(int) - expected)  # a code more or less of the camera's, and what paint makes of that
+            assert apart.mean() < 0.5
+            assert apart.max() <= 3
 
 
 def test_where_the_cpu_paints_it_decodes_too_and_nobody_asks_why(device, film, monkeypatch):

@@ -130,14 +130,14 @@ class GlCanvas:
         return (wide.value - width) // 2, (high.value - height) // 2, width, height
 
     def _upload(self, picture: av.VideoFrame) -> None:
-        if picture.format.name == ON_DEVICE:
+        if picture.format.name == ON_DEVICE and picture.sw_format and picture.sw_format.name == "nv12":
             self._interop.fill(picture.planes)
             for texture, buffer in zip(self._textures, self._buffers, strict=True):
                 texture.write(buffer)
         else:
             # swscale changes no sample between two equal ranges
-            on_host = picture.reformat(format="nv12", src_color_range=LIMITED, dst_color_range=LIMITED)
-            for texture, plane in zip(self._textures, on_host.planes, strict=True):
+            taken = picture.reformat(format="nv12", src_color_range=LIMITED, dst_color_range=LIMITED)
+            for texture, plane in zip(self._textures, taken.planes, strict=True):
                 rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
                 texture.write(np.ascontiguousarray(rows[:, : texture.width * texture.components]))
 

@@ -25,8 +25,8 @@ def refused(first: av.VideoFrame, converter: Converter, decoder: Decoder) -> str
     stored, name = (first.width, first.height), first.format.name
     if converter.has_alpha:
         return "it has alpha"
-    if name not in PLANAR_420:
-        return f"its pixels are {name}, not 4:2:0 of 8 bits"
+    if name not in (*PLANAR_420, "yuv420p10le"):
+        return f"its pixels are {name}, not 4:2:0 of 8 or 10 bits"
     if converter.orientation != UPRIGHT:
         return "it is to be turned upright"
     if converter.size != stored:

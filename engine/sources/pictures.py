@@ -93,7 +93,7 @@ def stays(picture: av.VideoFrame, size: tuple[int, int]) -> bool:
     """Whether it is on a device and, for pictures of this size, as it should be there. Of what a stream cuts off its
     pictures, FFmpeg leaves the left and the top where a device has decoded them."""
     stored = picture.sw_format.name if picture.format.name == ON_DEVICE and picture.sw_format else ""
-    return stored == "nv12" and (picture.width, picture.height) == size
+    return stored in ("nv12", "p010le") and (picture.width, picture.height) == size
 
 
 class Converter:

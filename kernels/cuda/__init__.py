@@ -67,3 +67,10 @@ def arguments(kernel: str, given: tuple[Any, ...]) -> list[Any]:
     ):
         raise TypeError(f"{kernel} takes {', '.join(types)}; not {', '.join(type(value).__name__ for value in given)}")
     return [_C_TYPES[kind](value) if kind in _C_TYPES else value for kind, value in zip(types, given, strict=True)]
+
+
+def rounding(deep: Any, plane: Any) -> tuple[tuple[int, int], tuple[int, int], tuple[Any, ...]]:
+    """How to launch `round_p010` from a plane of P010, uint16 [h, w] or [h, w / 2, 2], into uint8 [h, at least w]: grid,
+    block and what it takes."""
+    rows, width = deep.shape[0], deep.size // deep.shape[0]
+    return (-(-width // 128), -(-rows // 8)), (32, 8), (deep, deep.strides[0] // 2, width, rows, plane, plane.shape[1])
