@@ -75,6 +75,12 @@ def latencies(camera: Sequence[Seen], shown: Sequence[Seen]) -> np.ndarray:
     return np.array(list(delays.values()))
 
 
+def counted(counts: Sequence[tuple[float, int]], begin: float, end: float) -> int:
+    """How many frames were shown from `begin` to `end`, by (time, number of frames so far) of those that were looked at."""
+    within = [count for time, count in counts if begin <= time < end]
+    return within[-1] - within[0] + 1 if within else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Switch:
     """From the wish for another look to its first trace, to half of it, and to 90 % of it; `noise` is the standard deviation

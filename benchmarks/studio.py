@@ -13,7 +13,8 @@ paint was carried along by motion, show no number of their own: they count as sh
 
 A style is switched by the mouse, which rests on the painting for a quarter of a second before it clicks, as a hand does; and
 by a script, without such a warning. The networks were compiled before, as they are once the studio was in use for three
-minutes on a machine. Frames missed at a switch are those beyond what is usual without one.
+minutes on a machine. Frames missed at a switch are those beyond what is usual without one. How many were shown says the
+browser's own count (`presentedFrames`), since the page itself does not come to look at every one.
 
 Sound is the browser's microphone, a click every second: how much later a click comes back than it went in, less how much
 later the painted picture is shown than it was captured. The buffers of a real microphone and of a loudspeaker, which are
@@ -66,18 +67,24 @@ def of_page(entries: Sequence[dict]) -> list[glass.Seen]:
     ]
 
 
+def shown(entries: Sequence[dict], begin: float, end: float) -> int:
+    """How many painted frames the browser has shown from `begin` to `end`."""
+    return glass.counted([(entry["expectedDisplayTime"], entry["presentedFrames"]) for entry in entries], begin, end)
+
+
 def _number(entry: dict) -> int | None:
     return glass.read(np.array(entry["levels"]).reshape(2, glass.COLUMNS))
 
 
-def of_switch(camera: Sequence[glass.Seen], page: Sequence[glass.Seen], asked: float, usual: float) -> dict[str, float]:
+def of_switch(camera: Sequence[glass.Seen], painted: Sequence[dict], asked: float, usual: float) -> dict[str, float]:
     """What became of a look asked for at `asked`: see `glass.Switch`. And from then until it is settled, how many frames
     fewer were shown than the camera took, beyond the `usual` ones a second, and the longest that one stood still."""
+    page = of_page(painted)
     end = asked + SETTLED * 1e3
     found = asdict(glass.switch(_between(page, asked - BEFORE * 1e3, asked + AFTER * 1e3), asked, end))
-    taken, shown = _between(camera, asked, end), _between(page, asked, end)
-    longest = np.diff([asked, *(frame.time for frame in shown), end]).max()
-    return found | {"missed": max(len(taken) - len(shown) - usual * SETTLED, 0.0), "longest": float(longest)}
+    missing = len(_between(camera, asked, end)) - shown(painted, asked, end)
+    longest = np.diff([asked, *(frame.time for frame in _between(page, asked, end)), end]).max()
+    return found | {"missed": max(missing - usual * SETTLED, 0.0), "longest": float(longest)}
 
 
 def _between(frames: Sequence[glass.Seen], begin: float, end: float) -> list[glass.Seen]:
@@ -147,12 +154,13 @@ def measure(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         time.sleep(AFTER)
         seen, memory = browser.seen(), {"now": server.memory, "peak": server.peak}
     camera, page = of_camera(seen["camera"], seen["offset"]), of_page(seen["painted"])
-    taken, shown = _between(camera, begin, end), _between(page, begin, end)
-    delays = glass.latencies(camera, shown)
+    taken, readable = _between(camera, begin, end), _between(page, begin, end)
+    frames = shown(seen["painted"], begin, end)
+    delays = glass.latencies(camera, readable)
     if not delays.size:
         raise SourceError("the clock cannot be read in what is painted")
-    usual = (len(taken) - len(shown)) * 1e3 / (end - begin)
-    *switches, drop = [of_switch(camera, page, one["began"], usual) for one in asked]
+    usual = (len(taken) - frames) * 1e3 / (end - begin)
+    *switches, drop = [of_switch(camera, seen["painted"], one["began"], usual) for one in asked]
     switched = [{"look": look} | one for look, one in zip(LOOKS * 2, switches, strict=True)]
     heard = glass.behind(seen["clicks"]["local"], seen["clicks"]["painted"])
     lag = float(np.median(delays))
@@ -160,9 +168,9 @@ def measure(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
         "size": list(SIZE),
         "seconds": (end - begin) / 1e3,
         "camera_fps": len(taken) * 1e3 / (end - begin),
-        "shown_fps": len(shown) * 1e3 / (end - begin),
+        "shown_fps": frames * 1e3 / (end - begin),
         "painted_anew_fps": len(delays) * 1e3 / (end - begin),
-        "unreadable": sum(frame.number is None for frame in shown),
+        "unreadable": sum(frame.number is None for frame in readable),
         "uncertain": sum(not entry["same"] for entry in seen["painted"]),
         "latency_ms": {f"p{share}": float(np.percentile(delays, share)) for share in (1, 50, 90, 99, 100)},
         "memory_mb": memory,

@@ -55,6 +55,13 @@ def test_a_number_belongs_to_its_own_round_and_a_misread_one_to_none():
     assert glass.latencies(camera, seen((7, 5000), (None, 1050), (3, 1050))).size == 0
 
 
+def test_frames_that_nobody_looked_at_count_as_shown():
+    counts = [(1000.0, 40), (1033.0, 41), (1100.0, 43), (1133.0, 44)]
+    assert glass.counted(counts, 1010, 1120) == 3
+    assert glass.counted(counts, 0, 2000) == 5
+    assert glass.counted(counts, 1140, 2000) == 0
+
+
 def faded(ways: list[float], every: float = 100.0, noise: float = 0.0) -> list[Seen]:
     """Frames that are this far from one look to another."""
     old, new, rng = np.array([10.0, 20, 30]), np.array([110.0, 20, 90]), np.random.default_rng(1)

@@ -26,7 +26,7 @@ from engine.report import Facts
 if TYPE_CHECKING:
     from engine.stylizers import Stylizer
 
-MORPH = 0.3  # seconds from one style to another
+MORPH = 0.2  # seconds from one style to another
 STEP = 0.03  # seconds between two networks; where making one takes longer, there is one step
 RESTING = 2.0  # seconds without a wish after which there is time to make what is not needed at once
 SETTLING = 4  # frames under a new network, after which nothing is left of paint of the one before
