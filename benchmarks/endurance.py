@@ -35,6 +35,7 @@ from benchmarks.rig import RATE, Server, show, write
 from engine.controls import Controls
 from engine.errors import AllaPrimaError, SourceError
 from engine.frame import Frame
+from engine.memory import bound_arenas
 from engine.sources.scene import SceneSource
 from engine.studio import peers
 from engine.studio.command import open_painting
@@ -120,6 +121,7 @@ async def visits(stage: Stage, over: threading.Event) -> list[int]:
 
 def run_long(frames: int, say: Callable[[str], None]) -> dict[str, Any]:
     """So many frames through one stage: MB by frames painted, and what happened meanwhile."""
+    bound_arenas()  # as the studio does
     peers.keep_to_loopback()
     library, controls = Library(), Controls()
     stage = Stage(partial(open_painting, library, lambda: controls), lambda: controls, size=SIZE)

@@ -15,6 +15,7 @@ import av
 
 from engine.controls import Controls
 from engine.errors import AllaPrimaError, UsageError
+from engine.memory import bound_arenas
 
 if TYPE_CHECKING:
     from models.library import Library
@@ -143,6 +144,7 @@ def _add_styles(parser: _Command) -> None:
 
 
 def _live(options: argparse.Namespace) -> int:
+    bound_arenas()
     from engine.run import run
 
     return run(options, options.source, options.sink or ["window"], read_controls(options), live=True)
@@ -160,6 +162,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _studio(options: argparse.Namespace) -> int:
+    bound_arenas()
     return _load("engine.studio.command").run(options)
 
 
