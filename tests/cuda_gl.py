@@ -73,6 +73,7 @@ class _Buffer:
 
     def unregister(self) -> None:
         self._cuda.check()
+        assert _gl("glIsBuffer", ctypes.c_ubyte, self._name), "not in the thread that has OpenGL's context"
         self._cuda.registered.remove(self._name)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from threading import Thread
 from typing import Any
 
 import av
@@ -117,6 +118,16 @@ def test_space_shows_what_was_painted_and_b_both_side_by_side(cuda: PyCuda, gpu:
     with pytest.raises(SinkClosed):
         sink.write(painted(gpu, PAINT, CAMERA))
     sink.close()
+
+
+def test_it_is_closed_on_another_thread_than_that_which_drew(cuda: PyCuda, gpu: Nvdec, screen: list[np.ndarray]) -> None:
+    sink = WindowSink("window", INFO, ON_DEVICE)
+    painter = Thread(target=lambda: [sink.write(painted(gpu, PAINT, CAMERA)) for _ in range(2)])
+    painter.start()
+    painter.join()
+    assert len(screen) == 2
+    sink.close()
+    assert cuda.registered == set()
 
 
 def test_a_picture_of_the_cpu_is_shown_as_one_of_the_gpu(cuda: PyCuda, gpu: Nvdec, screen: list[np.ndarray]) -> None:

@@ -74,7 +74,8 @@ class GlCanvas:
         if not self._own:
             raise SinkError(f"no OpenGL ({sdl.SDL_GetError().decode()})")
         try:
-            self._start(info)
+            with self._current():
+                self._start(info)
         except BaseException:
             sdl.SDL_GL_DeleteContext(self._own)
             raise
@@ -85,6 +86,15 @@ class GlCanvas:
         sdl.SDL_GL_SetAttribute(sdl.SDL_GL_CONTEXT_MAJOR_VERSION, 3)
         sdl.SDL_GL_SetAttribute(sdl.SDL_GL_CONTEXT_MINOR_VERSION, 3)
         sdl.SDL_GL_SetAttribute(sdl.SDL_GL_CONTEXT_PROFILE_MASK, sdl.SDL_GL_CONTEXT_PROFILE_CORE)
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """OpenGL's context is this thread's, and afterwards nobody's: it may be another that closes than that which drew."""
+        self._sdl.SDL_GL_MakeCurrent(self._window, self._own)
+        try:
+            yield
+        finally:
+            self._sdl.SDL_GL_MakeCurrent(self._window, None)
 
     def _start(self, info: StreamInfo) -> None:
         import moderngl
@@ -108,6 +118,10 @@ class GlCanvas:
 
     def draw(self, picture: av.VideoFrame, left: av.VideoFrame | None = None) -> None:
         """Raises what PyCUDA raises where the GPU was lost."""
+        with self._current():
+            self._draw(picture, left)
+
+    def _draw(self, picture: av.VideoFrame, left: av.VideoFrame | None) -> None:
         x, y, width, height = self._fitted()
         screen = self._gl.screen
         screen.scissor = None
@@ -142,8 +156,9 @@ class GlCanvas:
                 texture.write(np.ascontiguousarray(rows[:, : texture.width * texture.components]))
 
     def close(self) -> None:
-        self._interop.close()
-        self._gl.release()
+        with self._current():
+            self._interop.close()
+            self._gl.release()
         self._sdl.SDL_GL_DeleteContext(self._own)
 
 
