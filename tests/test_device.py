@@ -102,10 +102,10 @@ def test_copies_among_the_kernels_stay_in_their_order(device):
 class Plane:
     """As PyAV's: it heeds no stream."""
 
-    def __init__(self, pointer: int, shape: tuple[int, ...], pitch: int):
-        self._given = array(0)
-        self._given.data.ptr, self._given.strides = pointer, (pitch, 1)
-        self._given.shape, self._given.nbytes = shape, int(np.prod(shape))
+    def __init__(self, pointer: int, shape: tuple[int, ...], pitch: int, dtype: type = np.uint8):
+        self._given = array(int(np.prod(shape)))
+        self._given.data.ptr, self._given.strides, self._given.dtype = pointer, (pitch, 1), np.dtype(dtype)
+        self._given.shape, self._given.nbytes = shape, int(np.prod(shape)) * self._given.dtype.itemsize
 
     def __dlpack__(self, *, stream: None = None) -> Any:
         assert stream is None
@@ -125,6 +125,19 @@ def test_what_a_decoder_leaves_on_the_device_is_copied_row_by_row_after_the_deco
     assert up.log == [*after, ("across", 1000, 128, 7, 512, 100, 48), ("across", 2000, 128, 9, 512, 100, 24)]
     assert arrived.point == (up.ptr, 4)  # type: ignore[attr-defined]
     assert (kernels.log, down.log) == (["sweep"], [])
+
+
+def test_what_a_decoder_leaves_in_ten_bits_is_rounded_where_it_would_be_copied(device):
+    kernels, up, down = Stream.all
+    Stream.null.log[:] = ["decoded"]  # type: ignore[attr-defined]
+    rooms = [array(0), array(0)]
+    for room in rooms:
+        room.shape = (48, 128)
+    planes = Plane(7, (48, 100), 512, np.uint16), Plane(9, (24, 50, 2), 512, np.uint16)
+    arrived = device.adopt(list(zip(planes, rooms, strict=True)), device.mark())
+    assert up.log == [(-1, 1), (kernels.ptr, 0), "round_p010", "round_p010"]
+    assert arrived.point == (up.ptr, 4)  # type: ignore[attr-defined]
+    assert (kernels.log, down.log) == ([], [])
 
 
 def test_what_stays_on_the_device_is_copied_there_beside_the_kernels(device):
