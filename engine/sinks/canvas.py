@@ -12,7 +12,7 @@ _YUV_JPEG, _YUV_BT601, _YUV_BT709 = 0, 1, 2  # SDL_YUV_CONVERSION_MODE; full ran
 
 
 class Canvas(Protocol):
-    """Made for a window of SDL's that was opened with `flags`, and for pictures of one size and colour, on its thread.
+    """Made for a window of SDL's and for pictures of one size and colour.
 
     `draw` shows a picture in the middle, as large as fits, and in its left half `left` where that is given.
     """
