@@ -27,12 +27,12 @@ class Device(Protocol):
     what they return is reached when they are done. `adopt` copies in the order of `upload`, but from planes that are on the
     device already (`__dlpack__`; [h, w] or [h, w / 2, 2], uint8, or the uint16 of P010, which are rounded) into the left of
     arrays uint8 [h, at least w], and after all that the device's default stream was given so far, where decoders write; the
-    planes must live until it is done. `keep` copies in the order of `download`, but from array to array uint8 [h, w], as much
-    as the second holds. `enter` makes the device's memory that of other libraries in this thread, which ask for it. `mark` is
-    reached when all kernels, `send`s and `fetch`es given so far are done; `follow` keeps those given from now on until an event is reached. Nobody
-    waits on the host but for `synchronize`. `together` says that of what several works launch, each in its order, none need
-    wait for another's; what is given afterwards follows them all. `record` makes of what `work` launches one thing to
-    repeat, and may do it once.
+    planes must live until it is done. `keep` copies in the order of `download`, but from array to array uint8 [h, w], as
+    much as the second holds. `enter` makes the device's memory that of other libraries in this thread, which ask for it.
+    `mark` is reached when all kernels, `send`s and `fetch`es given so far are done; `follow` keeps those given from now on
+    until an event is reached. Nobody waits on the host but for `synchronize`. `together` says that of what several works
+    launch, each in its order, none need wait for another's; what is given afterwards follows them all. `record` makes of
+    what `work` launches one thing to repeat, and may do it once.
     """
 
     wet: np.dtype  # of wet planes
