@@ -6,10 +6,8 @@ import cv2
 import numpy as np
 
 from engine.pacing import is_cut
-from kernels import cpu
-
-# the other cores are busy with the network; more threads would only take turns with it
-cv2.setNumThreads(1)
+from engine.search import Search, shrink
+from kernels import cpu_motion
 
 TARGET = 320  # cells on the longer side; finer flow costs more than it gains
 SMALLEST = 16  # cells; the search needs two patches side by side
@@ -31,8 +29,8 @@ def flow_scale(width: int, height: int) -> int:
 class Motion:
     """What is known of the way from one frame to the next.
 
-    `field` float32 [3, h, w]: see `kernels.reference.motion_field`; confidence 0 everywhere at a cut. The array is reused
-    `ring` frames later (`FlowState.for_size`).
+    `field` float32 [3, h, w]: see `kernels.reference_motion.motion_field`; confidence 0 everywhere at a cut. The array is
+    reused `ring` frames later (`FlowState.for_size`).
     """
 
     field: np.ndarray
@@ -48,12 +46,11 @@ class FlowState:
     scale: int
     small: np.ndarray  # uint8 [h, w], luma of the newest frame
     previous: np.ndarray  # the same, of the frame before
-    backward: np.ndarray  # float32 [h, w, 2], from each cell of `small` to its place in `previous`
-    forward: np.ndarray  # the other way round
+    search: Search
+    ways: tuple[np.ndarray, np.ndarray]  # what it found, backward and forward
     residual: np.ndarray
     scratch: np.ndarray
     fields: list[np.ndarray]
-    searches: tuple[cv2.DISOpticalFlow, cv2.DISOpticalFlow]  # backward, which moves the paint; forward, which only checks
     count: int = 0
     begun: bool = False  # there is a frame before
 
@@ -66,29 +63,12 @@ class FlowState:
             scale,
             small=np.zeros(cells, np.uint8),
             previous=np.zeros(cells, np.uint8),
-            backward=np.zeros((*cells, 2), np.float32),
-            forward=np.zeros((*cells, 2), np.float32),
+            search=Search.for_cells(*cells, scale),
+            ways=(np.zeros((*cells, 2), np.float32), np.zeros((*cells, 2), np.float32)),
             residual=np.zeros(cells, np.float32),
             scratch=np.zeros(cells, np.float32),
             fields=[np.zeros((3, *cells), np.float32) for _ in range(ring)],
-            searches=(_exact_search(scale, cells), _rough_search()),
         )
-
-
-def _exact_search(scale: int, cells: tuple[int, int]) -> cv2.DISOpticalFlow:
-    """Dense inverse search (Kroeger et al. 2016) as fine as it can be afforded: what moves the paint must be right to a
-    fraction of a pixel. Wide steps between patches and few iterations pay for it, a variational one makes up for them."""
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    search.setFinestScale(0 if scale >= 4 and max(cells) <= TARGET else 1)
-    search.setPatchStride(6)
-    search.setGradientDescentIterations(3)
-    search.setVariationalRefinementIterations(1)
-    return search
-
-
-def _rough_search() -> cv2.DISOpticalFlow:
-    """The same at a quarter of the cells: enough to see whether the way back leads home."""
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
 
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -97,7 +77,8 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 def step(state: FlowState, luma: np.ndarray) -> Motion:
     """Motion from the frame given before to `luma` uint8 [H, W]."""
     state.small, state.previous = state.previous, state.small
-    _shrink(luma, state.scale, state.small)
+    shrink(luma, state.scale, state.small)
+    state.search.look(luma, state.scale)
     field = state.fields[state.count % len(state.fields)]
     state.count += 1
     if not state.begun:
@@ -105,27 +86,15 @@ def step(state: FlowState, luma: np.ndarray) -> Motion:
         field[:] = 0
         return Motion(field, state.scale, cut=True, confidence=0.0)
     if min(state.small.shape) >= SMALLEST:
-        state.backward = state.searches[0].calc(state.small, state.previous, state.backward)
-        state.forward = state.searches[1].calc(state.previous, state.small, state.forward)
-    cpu.motion_field(
-        state.small, state.previous, state.backward, state.forward, state.scale, *_LIMITS, field, state.residual
-    )
+        state.ways = state.search.find(state.small, state.previous)
+    cpu_motion.motion_field(state.small, state.previous, *state.ways, state.scale, *_LIMITS, field, state.residual)
     confidence = float(field[2].mean())
     cut = is_cut(confidence, float(np.abs(state.residual, out=state.scratch).mean()))
     if cut:
         field[:] = 0
     else:
-        # sure only where the neighbours are, with a soft seam
+        # half as sure as the least sure neighbour, with a soft seam
         cv2.erode(field[2], _NEIGHBOURS, dst=state.scratch)
+        cv2.addWeighted(state.scratch, 0.5, field[2], 0.5, 0, dst=state.scratch)
         cv2.blur(state.scratch, (3, 3), dst=field[2])
     return Motion(field, state.scale, cut, confidence)
-
-
-def _shrink(luma: np.ndarray, scale: int, small: np.ndarray) -> None:
-    """Area average of `scale` x `scale` pixels, into `small`; a last, incomplete cell repeats the edge."""
-    height, width = luma.shape
-    rows, columns = small.shape
-    if rows * scale != height or columns * scale != width:
-        bottom, right = rows * scale - height, columns * scale - width
-        luma = cv2.copyMakeBorder(luma, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-    cv2.resize(luma, (columns, rows), dst=small, interpolation=cv2.INTER_AREA)

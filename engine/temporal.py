@@ -15,11 +15,11 @@ import numpy as np
 from engine.controls import Controls
 from engine.flow import Motion
 from engine.frame import Frame
-from kernels import cpu
+from kernels import cpu, cpu_motion
 from kernels.layout import BLOCK, BORDER
 
 LIFT = 0.6  # of the light in which a block differs from fresh paint, made good in one frame
-ENOUGH = 0.97  # of the detail of fresh paint; the rest is its flicker, which must not be sharpened into strokes
+ENOUGH = 0.98  # of the detail of fresh paint; the rest is its flicker, which must not be sharpened into strokes
 RESTORE = 1.5  # of the detail that is missing; three samples reach only the finest part of it, and more would ripple
 MOST_GAIN = 0.5  # in one frame
 _NO_TILES = np.zeros((1, 1, 24), np.uint8)
@@ -64,7 +64,7 @@ def step(wet: Wet, frame: Frame, motion: Motion, tiles: np.ndarray | None, contr
     """Paint `frame`, from fresh `tiles` uint8 [h, w, 24], or from the wet paint alone where they are None."""
     scale = motion.scale
     if wet.carried:
-        cpu.discount(motion.field, scale, wet.stale)
+        cpu_motion.discount(motion.field, scale, wet.stale)
     painted = room(frame)
     for index, (original, target) in enumerate(zip(frame.planes, painted.planes, strict=True)):
         height, width = original.shape

@@ -23,10 +23,13 @@ def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 class Search:
-    """Stands in for OpenCV's."""
+    """Stands in for the engine's."""
 
-    def calc(self, one: np.ndarray, other: np.ndarray, room: np.ndarray) -> np.ndarray:
-        return dis.flow(one, other)
+    def look(self, luma: np.ndarray, scale: int) -> None:
+        """Cells are enough."""
+
+    def find(self, small: np.ndarray, previous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return dis.flow(small, previous), dis.flow(previous, small)
 
 
 class Engine:
@@ -34,7 +37,7 @@ class Engine:
 
     def __init__(self, width: int, height: int, scale: int):
         self.motion = flow.FlowState.for_size(width, height, scale)
-        self.motion.searches = (Search(), Search())  # type: ignore[assignment]
+        self.motion.search = Search()  # type: ignore[assignment]
         self.wet = temporal.Wet.for_size(width, height, scale)
 
     def paint(self, frame: Any, fresh: bool, controls: Controls) -> tuple[Any, flow.Motion]:

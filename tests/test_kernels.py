@@ -107,28 +107,3 @@ def test_measures_of_blocks_equal_the_reference(width, height):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     cpu.measure_tiles(reference.pack_tiles(*planes), height, width, found)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
-
-
-@pytest.mark.parametrize("scale", [1, 4])
-def test_motion_field_equals_the_reference(scale):
-    random = np.random.default_rng(0)
-    shape = (45, 80)
-    small, previous = (random.integers(80, 120, shape).astype(np.uint8) for _ in range(2))
-    backward = np.repeat(np.repeat(random.normal(0, 1.0, (9, 16, 2)), 5, 0), 5, 1).astype(f32)
-    forward = -backward + random.normal(0, 0.4, (*shape, 2)).astype(f32)
-    field, residual = np.zeros((3, *shape), f32), np.zeros(shape, f32)
-    limits = (f32(0.4), f32(1), f32(6), f32(20))
-    cpu.motion_field(small, previous, backward, forward, scale, *limits, field, residual)
-    expected, residual_expected = reference.motion_field(small, previous, backward, forward, scale, *limits)
-    assert 0.05 < (expected[2] > 0).mean() < 0.95  # both outcomes occur
-    assert 0 < (expected[0] == 0).mean() < 1
-    np.testing.assert_allclose(field, expected, atol=1e-3)
-    np.testing.assert_allclose(residual, residual_expected, atol=1e-3)
-
-
-def test_discount_equals_the_reference():
-    field = field_of(20, 30)
-    stale = np.random.default_rng(2).random((20, 30)).astype(f32)
-    expected = reference.discount(field, 4, stale)
-    cpu.discount(field, 4, stale)
-    np.testing.assert_allclose(field[2], expected, atol=1e-4)

@@ -37,7 +37,7 @@ extern "C" __global__ void __launch_bounds__(256) build_pyramid(
     }
 }
 
-// See reference.motion_field. `motion` is [2, rows, columns, 2], backward and forward. Each block of 256 threads also adds
+// See reference_motion.motion_field. `motion` is [2, rows, columns, 2], backward and forward. Each block of 256 threads also adds
 // up its confidences and its absolute residuals, into `sums` [2, blocks].
 extern "C" __global__ void __launch_bounds__(256) motion_field(
     const byte* __restrict__ small, const byte* __restrict__ previous, const float2* __restrict__ motion, int rows,
@@ -70,8 +70,8 @@ extern "C" __global__ void __launch_bounds__(256) motion_field(
             const float xx = (right.x - left.x) / 2, xy = (right.y - left.y) / 2;
             const float yx = (down.x - up.x) / 2, yy = (down.y - up.y) / 2;
             const float bend = xx * xx + xy * xy + (yx * yx + yy * yy);
-            if (trip_x * trip_x + trip_y * trip_y > 0.02f * (length + (home_x * home_x + home_y * home_y)) + 1 ||
-                bend > 0.01f * length + 0.02f || to_x < 0 || to_x > last_x || to_y < 0 || to_y > last_y)
+            if (trip_x * trip_x + trip_y * trip_y > 0.02f * (length + (home_x * home_x + home_y * home_y)) + 2 ||
+                bend > 0.01f * length + 0.04f || to_x < 0 || to_x > last_x || to_y < 0 || to_y > last_y)
                 trust = 0;
         } else
             back.x = back.y = 0;
@@ -129,8 +129,8 @@ __device__ inline float eroded(const float* __restrict__ confidence, int rows, i
     return least;
 }
 
-// The field as paint is carried along it: none at a cut; confidence eroded and blurred (engine/flow.py), less what was stale
-// (reference.discount). Where the network does not run, `next_stale` is what the next frame cannot be sure of.
+// The field as paint is carried along it: none at a cut; confidence half eroded and blurred (engine/flow.py), less what was stale
+// (reference_motion.discount). Where the network does not run, `next_stale` is what the next frame cannot be sure of.
 extern "C" __global__ void settle_field(
     const float* __restrict__ raw, int rows, int columns, float scale, const float* __restrict__ verdict,
     const float* __restrict__ stale, int fresh, float* __restrict__ field, float* __restrict__ next_stale) {
@@ -142,12 +142,14 @@ extern "C" __global__ void settle_field(
 #pragma unroll
         for (int j = -1; j <= 1; ++j)
 #pragma unroll
-            for (int i = -1; i <= 1; ++i)
-                confidence += eroded(raw + 2 * cells, rows, columns, reflected(x + i, columns), reflected(y + j, rows));
+            for (int i = -1; i <= 1; ++i) {
+                const int column = reflected(x + i, columns), row = reflected(y + j, rows);
+                confidence += eroded(raw + 2 * cells, rows, columns, column, row) + raw[2 * cells + row * columns + column];
+            }
         move_x = raw[cell], move_y = raw[cells + cell];
         const Between from_x = split(clamp(x + move_x / scale, columns - 1.0f), columns);
         const Between from_y = split(clamp(y + move_y / scale, rows - 1.0f), rows);
-        confidence = confidence / 9 * (1 - bilinear(stale, columns, from_x, from_y));
+        confidence = confidence / 18 * (1 - bilinear(stale, columns, from_x, from_y));
     }
     field[cell] = move_x;
     field[cells + cell] = move_y;
