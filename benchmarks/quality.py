@@ -1,7 +1,8 @@
 """How good the shipped networks are, against a big network for each painting: `python -m benchmarks.quality --help`.
 
 Everything of ours goes the way it goes for the user, in 8 bits by OpenVINO. The yardsticks are Johnson's and ReCoNet's
-networks (`models.training.yardstick`) in float32. What cannot be measured is said to be so.
+networks (`models.training.yardstick`) in float32, and Gatys' optimisation of single pictures (`models.training.gatys`). What
+cannot be measured is said to be so.
 """
 
 import argparse
@@ -41,13 +42,14 @@ from kernels.layout import tile_grid
 from models.encoder import SHORT_SIDE
 from models.export import Painter
 from models.library import Library, Style, shipped
-from models.training import yardstick
+from models.training import gatys, yardstick
 from models.training.losses import Grams, Vgg19
 from models.training.pictures import find_pictures, names_of, read_rgb, to_tensor
 
 NETWORKS = ("fast", "fine")
 PRECISION_SIZE = "640x360"  # at which 8 bits are compared with 32, for every style
 TIMED, WARM_UP = 50, 10  # frames
+OPTIMISED = gatys.Options(steps=100)
 _FULL_RANGE = Colour(BT709, FULL, BT709, BT709)
 _WEAKER = 0.1  # step of strength in the search for an equal style loss
 
@@ -96,14 +98,14 @@ class Jury:
     """Photographs R'G'B' uint8 [H, W, 3], and the VGG-19 that judges how they are painted."""
 
     def __init__(self, photographs: list[np.ndarray], vgg: Vgg19):
-        self.photographs, self._vgg = photographs, vgg
+        self.photographs, self.vgg = photographs, vgg
         self._grams = [perception.grams(vgg, photograph) for photograph in photographs]
 
     def level(self, painted: Sequence[np.ndarray], targets: Grams) -> Level:
-        """Of the photographs painted, in their order."""
-        style = [perception.style_loss(self._vgg, picture, targets) for picture in painted]
-        pairs = zip(painted, self.photographs, strict=True)
-        content = [perception.content_distance(self._vgg, *pair) for pair in pairs]
+        """Of the photographs painted, in their order; or of the first of them."""
+        style = [perception.style_loss(self.vgg, picture, targets) for picture in painted]
+        pairs = zip(painted, self.photographs, strict=False)
+        content = [perception.content_distance(self.vgg, *pair) for pair in pairs]
         return Level(float(np.mean(style)), float(np.mean(content)))
 
     def unpainted(self, targets: Grams) -> float:
@@ -111,7 +113,7 @@ class Jury:
         return float(np.mean([perception.gram_distance(grams, targets) for grams in self._grams]))
 
     def targets(self, painting: Path) -> Grams:
-        return perception.grams(self._vgg, read_rgb(painting, SHORT_SIDE))
+        return perception.grams(self.vgg, read_rgb(painting, SHORT_SIDE))
 
 
 def content_at(goal: float, weakened: Callable[[float], Level]) -> float:
@@ -242,6 +244,27 @@ def of_yardstick(path: Path, style: str, painting: Path, libraries: Sequence[Lib
     }
 
 
+def of_optimisation(style: str, painting: Path, libraries: Sequence[Library], jury: Jury, count: int) -> dict:
+    """The first `count` photographs as Gatys' optimisation paints them, by the losses that ours learn by, and as ours do."""
+    photographs, targets = jury.photographs[:count], jury.targets(painting)
+    wanted = to_tensor(read_rgb(painting, SHORT_SIDE)[None])
+    painted = []
+    for photograph in watched(photographs, f"gatys: {style}"):
+        found = gatys.optimise(to_tensor(photograph[None]), wanted, jury.vgg, OPTIMISED)
+        painted.append(np.rint(found[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8))
+    ours = {}
+    for library in libraries:
+        painter = library.painter(library.conditioning(style))
+        ours[library.network] = jury.level([paint_picture(painter, rgb) for rgb in photographs], targets)._asdict()
+    return {
+        "style": style,
+        "photographs": count,
+        "steps": OPTIMISED.steps,
+        "level": jury.level(painted, targets)._asdict(),
+        "ours": ours,
+    }
+
+
 def pictures(folder: Path, count: int, size: tuple[int, int]) -> list[np.ndarray]:
     """The first `count` pictures of a folder, evenly spread, each scaled to cover `size` (width, height) and cut to it."""
     paths = find_pictures(folder)
@@ -281,6 +304,9 @@ def measure(options: argparse.Namespace) -> dict:
             of_yardstick(path, style, named[style], libraries, jury, options)
             for path, style in watched(rivals, "yardsticks")
         ],
+        "optimised": [of_optimisation(style, named[style], libraries, jury, options.optimise) for style in watch]
+        if options.optimise
+        else [],
     }
 
 
@@ -303,6 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clips", nargs="*", default=[], metavar="FILE", help="beside the scene, which is always measured")
     parser.add_argument("--vgg", type=Path, metavar="FILE", help="VGG-19 weights, safetensors")
     parser.add_argument("--yardsticks", type=Path, metavar="DIR", help="checkpoints of models.training.yardstick")
+    parser.add_argument("--optimise", type=int, default=0, metavar="N", help="photographs for Gatys, some minutes each")
     parser.add_argument("--weights", type=Path, default=shipped(), metavar="DIR", help="other weights than the shipped ones")
     parser.add_argument("--count", type=int, default=8, help="photographs (default %(default)s)")
     parser.add_argument("--picture", default="640x480", metavar="WxH", help="of a photograph (default %(default)s)")

@@ -159,6 +159,29 @@ def test_photographs_are_cut_to_one_size_and_spread_over_the_folder(tmp_path):
     assert [int(picture[0, 0, 0]) for picture in found] == [0, 20, 40]
 
 
+class Unpainted:
+    """A library whose network gives back the camera."""
+
+    network = "fast"
+
+    def conditioning(self, look: str) -> None:
+        pass
+
+    def painter(self, vector: None) -> Painter:
+        return unchanging()
+
+
+def test_an_optimisation_comes_closer_to_the_painting_than_the_photograph(vgg, tmp_path, monkeypatch):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "painting.png"), colours(2, (64, 64), smooth=1.0))
+    jury = quality.Jury([colours(1, (64, 48)), colours(3, (64, 48))], vgg)
+    monkeypatch.setattr(quality, "OPTIMISED", quality.gatys.Options(steps=12))
+    found = quality.of_optimisation("scream", tmp_path / "painting.png", [Unpainted()], jury, 1)
+    assert (found["style"], found["photographs"], found["ours"].keys()) == ("scream", 1, {"fast"})
+    assert found["level"]["style"] < 0.8 * found["ours"]["fast"]["style"]
+
+
 def outcome() -> dict:
     """What `quality.measure` gives for one network, one style of its own and one checkpoint."""
     figures = {"e_stab_I": 0.002, "e_stab_P": 0.02, "e_stab_O": 0.01, "sharpness": 0.97}
