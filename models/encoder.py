@@ -7,15 +7,20 @@ import numpy as np
 
 SIDE = 384  # pixels of the squares it looks at
 SHORT_SIDE = 512  # pixels of the picture they are cut from: the size at which paintings are learned
+NEARER = 700  # pixels of it once more, as near as parts of paintings come in training: two sizes tell more than one
 
 
 def looks(rgb: np.ndarray) -> list[np.ndarray]:
-    """What the encoder sees of a picture uint8 [H, W, 3]: three squares uint8 [SIDE, SIDE, 3], from corner to corner."""
-    factor = SHORT_SIDE / min(rgb.shape[:2])
-    size = tuple(max(round(length * factor), SHORT_SIDE) for length in (rgb.shape[1], rgb.shape[0]))
-    scaled = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
-    corners = [[(length - SIDE) * part // 2 for length in scaled.shape[:2]] for part in range(3)]
-    return [scaled[top : top + SIDE, left : left + SIDE] for top, left in corners]
+    """What the encoder sees of a picture uint8 [H, W, 3]: squares uint8 [SIDE, SIDE, 3], at each of two sizes of it three
+    from corner to corner."""
+    squares = []
+    for short_side in (SHORT_SIDE, NEARER):
+        factor = short_side / min(rgb.shape[:2])
+        size = tuple(max(round(length * factor), short_side) for length in (rgb.shape[1], rgb.shape[0]))
+        scaled = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+        corners = [[(length - SIDE) * part // 2 for length in scaled.shape[:2]] for part in range(3)]
+        squares += [scaled[top : top + SIDE, left : left + SIDE] for top, left in corners]
+    return squares
 
 
 def encode(rgb: np.ndarray, tensors: Mapping[str, np.ndarray]) -> np.ndarray:

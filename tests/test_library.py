@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scenes import texture
 
-from models.encoder import SHORT_SIDE, SIDE, looks
+from models.encoder import NEARER, SHORT_SIDE, SIDE, looks
 from models.library import Library, LibraryError, read_picture, shipped
 from models.looks import parse_look
 
@@ -90,13 +90,17 @@ def test_a_picture_is_encoded_once_until_it_changes(library, picture, monkeypatc
     assert np.abs(library.conditioning(str(picture)) - before).max() > 0.5
 
 
-def test_the_encoder_looks_from_corner_to_corner_at_the_size_of_training():
+def test_the_encoder_looks_from_corner_to_corner_at_the_size_of_training_and_from_nearer():
     rgb = np.zeros((300, 700, 3), np.uint8)
-    rgb[:, -200:] = 255
+    rgb[:, -100:] = 255
     squares = looks(rgb)
-    assert [square.shape for square in squares] == [(SIDE, SIDE, 3)] * 3
-    assert squares[0].max() == 0
-    assert squares[-1].min(initial=255, where=np.arange(SIDE)[None, :, None] > SIDE - 200 * SHORT_SIDE // 300 + 2) > 250
+    assert [square.shape for square in squares] == [(SIDE, SIDE, 3)] * 6
+    for last, short_side in ((2, SHORT_SIDE), (5, NEARER)):
+        assert squares[last - 2].max() == 0
+        white = np.arange(SIDE)[None, :, None] > SIDE - 100 * short_side // 300 + 2
+        assert squares[last].min(initial=255, where=white) > 250
+        black = np.arange(SIDE)[None, :, None] < SIDE - 100 * short_side // 300 - 4
+        assert squares[last].max(initial=0, where=black) < 5
 
 
 def test_numpy_encodes_what_torch_encodes(library):

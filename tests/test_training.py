@@ -17,7 +17,7 @@ from models.export import to_onnx  # noqa: E402
 from models.library import Library, LibraryError, read_picture  # noqa: E402
 from models.networks.generator import SHAPES, Generator, Shape  # noqa: E402
 from models.tiles import rgb_to_tiles  # noqa: E402
-from models.training import atelier, device, losses, pictures, publish, refine, train  # noqa: E402
+from models.training import anchors, atelier, device, losses, pictures, publish, refine, train  # noqa: E402
 from models.training.atelier import Atelier  # noqa: E402
 from models.training.growth import grown  # noqa: E402
 from models.training.loop import Course  # noqa: E402
@@ -45,6 +45,7 @@ def folders(tmp_path):
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setitem(SHAPES, "fast", TINY)
+    monkeypatch.setattr(anchors, "PROBES", 24)
     monkeypatch.setattr(train, "stand_ins", lambda paintings, photographs, seed: [colours(384, s) for s in range(6)])
 
 

@@ -33,7 +33,7 @@ class Judgement:
 @dataclass(frozen=True, slots=True)
 class Weights:
     """How heavily each loss counts. `still` and `feature_still` are ReCoNet's; `same` is what strength 0 must give back;
-    `anchor` is for the encoder alone, see `models.training.train`; `grid` is against the one of tiles, `edge` against
+    `anchor` is for the encoder alone, see `models.training.anchors`; `grid` is against the one of tiles, `edge` against
     frames."""
 
     content: float = 2.5
@@ -44,7 +44,7 @@ class Weights:
     feature_still: float = 0.3
     same: float = 60.0
     teacher: float = 20.0
-    anchor: float = 2.0
+    anchor: float = 9.0
     grid: float = 3000.0
     edge: float = 500.0
 

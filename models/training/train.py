@@ -4,8 +4,8 @@ One network learns all paintings of a folder by name and, through its encoder, t
 batch each sample has its own style; some are named, some encoded, and some are painted at less than full strength, down to
 the camera itself. In the second half the activations are clipped at a fixed reach, for 8 bits.
 
-The encoder alone (`--encoder-only`) learns from single frames, since the generator holds still by now, and from anchors: of
-parts of a named painting it should make that painting's vector.
+The encoder alone (`--encoder-only`) learns from single frames, since the generator holds still by now, and from pictures
+whose vectors are known (`models.training.anchors`).
 """
 
 import argparse
@@ -22,6 +22,7 @@ from models.networks.generator import SHAPES
 from models.tiles import rgb_to_tiles
 from models.training import atelier as ateliers
 from models.training import checkpoint as checkpoints
+from models.training.anchors import Anchors
 from models.training.atelier import Atelier
 from models.training.checkpoint import Progress
 from models.training.device import best, precision
@@ -48,15 +49,14 @@ from models.training.pictures import (
     Styles,
     find_pictures,
     names_of,
-    part,
     read_rgb,
     stand_ins,
-    to_tensor,
 )
 from models.training.sheets import contact_sheet, loss_curves
 from models.training.vgg import find_vgg
 
 NAMED, SOFT = 0.5, 0.2  # parts of the samples that are named styles, and that are painted at less than full strength
+ANCHORS = 12  # pictures an iteration; without VGG-19 they cost little
 
 
 @dataclass(slots=True)
@@ -139,15 +139,6 @@ def frame_loss(student: Atelier, given: Tensor, painted: Tensor, conditioning: T
     return edge_loss(student.paint(given[middle], conditioning)[0], painted[middle].detach())
 
 
-def anchor_loss(student: Atelier, named: Styles, count: int, random: np.random.Generator) -> Tensor:
-    """How far from their own vectors, in variances of these, the encoder leads for parts of `count` named paintings."""
-    styles = [int(style) for style in random.integers(0, len(named), count)]
-    looks = to_tensor(np.stack([part(named.pictures[style], random) for style in styles])).to(named.device)
-    rows = student.table[1:].detach()
-    apart = student.encoder(looks) - rows[styles]
-    return (apart.square() / (rows.var(0) + 1e-4)).mean()
-
-
 def strengths_of(count: int) -> Tensor:
     """How strongly to paint each sample: most in full, some less, a few of these not at all."""
     soft = (torch.rand(count) * 1.25 - 0.25).clamp(min=0)
@@ -190,9 +181,9 @@ def run(options: argparse.Namespace) -> None:
     course = Course(None if options.minutes else options.iterations, options.minutes, options.rate, options.every)
     student = _student(options, names_of(named), pairs.photographs, course).to(device)
     master = ateliers.load(options.teacher)[0].to(device).eval() if options.teacher else None
-    random = np.random.default_rng(options.seed)
     if options.encoder_only:
         student.requires_grad_(False).encoder.requires_grad_(True)
+        anchors = Anchors(student, teacher.named, pairs.photographs, np.random.default_rng(options.seed))
     learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
     progress = Progress(student, torch.optim.Adam(learning, options.rate, betas=(0.9, 0.99)))
     mean = Mean(student, course.iteration)
@@ -208,7 +199,7 @@ def run(options: argparse.Namespace) -> None:
                 one.generator.settle(limits)
         found = teacher.losses(student, batch, teacher.lesson(options.batch), master)
         if options.encoder_only:
-            found["anchor"] = options.weights.anchor * anchor_loss(student, teacher.named, options.batch, random)
+            found["anchor"] = options.weights.anchor * anchors.loss(ANCHORS)
         return found
 
     def checkpoint() -> None:
