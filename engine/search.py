@@ -1,8 +1,8 @@
-"""The search for motion without a GPU: roughly at the size of the cells, then by patches at twice that size.
+"""The search for motion without a GPU: roughly at the size of the cells, then by patches at up to twice that size.
 
 What moves the paint must be right to a fraction of a pixel: a tenth more or less is half of all the unrest that is left.
 OpenCV's dense inverse search (Kroeger et al. 2016) finds it roughly, in a millisecond; from there patches of our own are
-aligned on twice as many pixels each way, agree with their neighbours, and are spread over the cells.
+aligned, where there is time on twice as many pixels each way, agree with their neighbours, and are spread over the cells.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from kernels.layout import PATCH, PATCH_ROOM, patch_count
 # the other cores are busy with the network; more threads would only take turns with it
 cv2.setNumThreads(1)
 
+AFFORDED = 320  # cells on the longer side, at most, for patches at twice their size
 STRIDE = PATCH  # pixels between patches; overlapping ones cost more than they gain
 EVALUATIONS = 4  # of a patch's place
 RIDGE = np.float32(1)  # squared codes; only keeps a divisor from 0
@@ -46,7 +47,7 @@ class Search:
     @classmethod
     def for_cells(cls, rows: int, columns: int, scale: int) -> "Search":
         """For cells of `scale` luma pixels."""
-        ratio = min(scale, 2)
+        ratio = 2 if scale >= 4 and max(rows, columns) <= AFFORDED else 1
         shape = (rows * ratio, columns * ratio)
         padded = tuple(length + 2 * PATCH_ROOM for length in shape)
         patches = tuple(patch_count(max(length, PATCH), STRIDE) for length in shape)  # none is ever aligned in less
@@ -61,7 +62,7 @@ class Search:
             texture=np.zeros((4, *patches), np.float32),
             backward=np.zeros((rows, columns, 2), np.float32),
             forward=np.zeros((rows, columns, 2), np.float32),
-            rough=(_backward_search(), _forward_search()),
+            rough=(_backward_search(rows, columns), _forward_search(rows, columns)),
         )
 
     def look(self, luma: np.ndarray, scale: int) -> None:
@@ -92,14 +93,21 @@ def shrink(luma: np.ndarray, scale: int, small: np.ndarray) -> None:
     cv2.resize(luma, (columns, rows), dst=small, interpolation=cv2.INTER_AREA)
 
 
-def _backward_search() -> cv2.DISOpticalFlow:
+def _rough_search(rows: int, columns: int, finest: int) -> cv2.DISOpticalFlow:
+    """One that goes down to the cells halved `finest` times. Of thin pictures to less: where OpenCV finds `finest` beyond the
+    coarsest, it chooses that by the longer side alone, and halves the shorter one to nothing."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    search.setFinestScale(1)
+    search.setFinestScale(min(finest, max(min(rows, columns) // PATCH, 1).bit_length() - 1))
+    return search
+
+
+def _backward_search(rows: int, columns: int) -> cv2.DISOpticalFlow:
+    search = _rough_search(rows, columns, 1)
     search.setPatchStride(6)
     search.setGradientDescentIterations(3)
     return search
 
 
-def _forward_search() -> cv2.DISOpticalFlow:
-    """At a quarter of the cells: enough to see whether the way back leads home."""
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+def _forward_search(rows: int, columns: int) -> cv2.DISOpticalFlow:
+    """Enough to see whether the way back leads home."""
+    return _rough_search(rows, columns, 2)
