@@ -78,7 +78,7 @@ def step(state: FlowState, luma: np.ndarray) -> Motion:
     """Motion from the frame given before to `luma` uint8 [H, W]."""
     state.small, state.previous = state.previous, state.small
     shrink(luma, state.scale, state.small)
-    state.search.look(luma, state.scale)
+    state.search.look(luma, state.small, state.scale)
     field = state.fields[state.count % len(state.fields)]
     state.count += 1
     if not state.begun:

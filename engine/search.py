@@ -16,7 +16,7 @@ from kernels.layout import PATCH, PATCH_ROOM, patch_count
 # the other cores are busy with the network; more threads would only take turns with it
 cv2.setNumThreads(1)
 
-AFFORDED = 320  # cells on the longer side, at most, for patches at twice their size
+AFFORDED = 320  # cells of 4 pixels on the longer side, at most, for patches at twice their size
 STRIDE = PATCH  # pixels between patches; overlapping ones cost more than they gain
 EVALUATIONS = 4  # of a patch's place
 RIDGE = np.float32(1)  # squared codes; only keeps a divisor from 0
@@ -47,7 +47,7 @@ class Search:
     @classmethod
     def for_cells(cls, rows: int, columns: int, scale: int) -> "Search":
         """For cells of `scale` luma pixels."""
-        ratio = 2 if scale >= 4 and max(rows, columns) <= AFFORDED else 1
+        ratio = 2 if scale == 8 or (scale == 4 and max(rows, columns) <= AFFORDED) else 1
         shape = (rows * ratio, columns * ratio)
         padded = tuple(length + 2 * PATCH_ROOM for length in shape)
         patches = tuple(patch_count(max(length, PATCH), STRIDE) for length in shape)  # none is ever aligned in less
@@ -65,11 +65,13 @@ class Search:
             rough=(_backward_search(rows, columns), _forward_search(rows, columns)),
         )
 
-    def look(self, luma: np.ndarray, scale: int) -> None:
-        """Take in the newest frame, uint8 [H, W]."""
+    def look(self, luma: np.ndarray, small: np.ndarray, scale: int) -> None:
+        """Take in the newest frame, uint8 [H, W], whose cells have the luma `small`."""
         self.fine, self.before = self.before, self.fine
-        shrink(luma, scale // self.ratio, self.shrunk)
-        cv2.copyMakeBorder(self.shrunk, *(PATCH_ROOM,) * 4, cv2.BORDER_REPLICATE, dst=self.framed)
+        if self.ratio > 1:
+            shrink(luma, scale // self.ratio, self.shrunk)
+            small = self.shrunk
+        cv2.copyMakeBorder(small, *(PATCH_ROOM,) * 4, cv2.BORDER_REPLICATE, dst=self.framed)
         np.copyto(self.fine, self.framed)
 
     def find(self, small: np.ndarray, previous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,8 +96,11 @@ def shrink(luma: np.ndarray, scale: int, small: np.ndarray) -> None:
 
 
 def _rough_search(rows: int, columns: int, finest: int) -> cv2.DISOpticalFlow:
-    """One that goes down to the cells halved `finest` times. Of thin pictures to less: where OpenCV finds `finest` beyond the
-    coarsest, it chooses that by the longer side alone, and halves the shorter one to nothing."""
+    """One that goes down to the cells halved `finest` times; fewer times if the picture is thin.
+
+    Where OpenCV finds `finest` beyond the coarsest, it takes another by the longer side alone, and halves the shorter one to
+    nothing.
+    """
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     search.setFinestScale(min(finest, max(min(rows, columns) // PATCH, 1).bit_length() - 1))
     return search

@@ -25,7 +25,7 @@ def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 class Search:
     """Stands in for the engine's."""
 
-    def look(self, luma: np.ndarray, scale: int) -> None:
+    def look(self, luma: np.ndarray, small: np.ndarray, scale: int) -> None:
         """Cells are enough."""
 
     def find(self, small: np.ndarray, previous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
