@@ -61,7 +61,7 @@ def align_patches(here, there, start, ratio, stride, evaluations, ridge, farthes
             at_x, at_y, best_x, best_y = first_x, first_y, first_x, first_y
             cost, first_cost = np.float32(3e38), _ZERO
             gain_x, gain_y = xx + ridge, yy + ridge
-            scale = _ONE / (gain_x * gain_y - xy * xy)
+            scale = np.float32(1 / (np.float64(gain_x) * gain_y - np.float64(xy) * xy))
             for evaluation in range(evaluations):
                 from_x = min(max(np.float32(x) + at_x, nearest), np.float32(width))
                 from_y = min(max(np.float32(y) + at_y, nearest), np.float32(height))
@@ -99,14 +99,17 @@ def align_patches(here, there, start, ratio, stride, evaluations, ridge, farthes
 
 @njit(**_fast)
 def settle_patches(motion, texture, noise, stiffness, kink, sweeps, settled):
-    """See `kernels.reference_motion.settle_patches`; into `settled` [2, m, n]."""
+    """See `kernels.reference_motion.settle_patches`; into `settled` [2, m, n].
+
+    In double precision: along an edge what neighbours say is a hair's breadth beside what the edge says of the way across.
+    """
     _, m, n = motion.shape
     settled[:] = motion
     for half_sweep in range(2 * sweeps):
         for i in range(m):
             for j in range((i + half_sweep) % 2, n, 2):
                 x, y = settled[0, i, j], settled[1, i, j]
-                weight = _ONE / (texture[3, i, j] * _SHARE + noise)
+                weight = 1 / np.float64(texture[3, i, j] * _SHARE + noise)
                 xx, xy, yy = texture[0, i, j] * weight, texture[1, i, j] * weight, texture[2, i, j] * weight
                 to_x = xx * motion[0, i, j] + xy * motion[1, i, j]
                 to_y = xy * motion[0, i, j] + yy * motion[1, i, j]
@@ -119,7 +122,7 @@ def settle_patches(motion, texture, noise, stiffness, kink, sweeps, settled):
                         yy += pull
                         to_x += pull * there_x
                         to_y += pull * there_y
-                scale = _ONE / (xx * yy - xy * xy)
+                scale = 1 / (xx * yy - xy * xy)
                 settled[0, i, j] = (yy * to_x - xy * to_y) * scale
                 settled[1, i, j] = (xx * to_y - xy * to_x) * scale
 

@@ -42,7 +42,7 @@ def align_patches(
     shown = here[rows, columns]
     slopes = (here[rows, columns + 1] - here[rows, columns - 1], here[rows + 1, columns] - here[rows - 1, columns])
     across, down = ((slope - slope.mean((2, 3), keepdims=True)) / 2 for slope in slopes)
-    xx, xy, yy = ((a * b).sum((2, 3)) for a, b in ((across, across), (across, down), (down, down)))
+    xx, xy, yy = ((a * b).sum((2, 3), dtype=np.float64) for a, b in ((across, across), (across, down), (down, down)))
 
     def judged(motion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The cost of a motion [2, m, n], and the sums of difference times gradient."""
@@ -84,7 +84,7 @@ def settle_patches(
     """
     _, m, n = motion.shape
     weight = 1 / (texture[3] / PATCH**2 + noise)
-    xx, xy, yy = texture[:3] * weight
+    xx, xy, yy = texture[:3].astype(np.float64) * weight
     own = np.stack([xx * motion[0] + xy * motion[1], xy * motion[0] + yy * motion[1]])
     settled = motion.astype(f32).copy()
     colour = np.add.outer(np.arange(m), np.arange(n)) % 2

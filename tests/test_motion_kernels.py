@@ -111,6 +111,18 @@ def test_a_patch_without_texture_takes_the_motion_around_it_and_an_edge_of_motio
     assert np.abs(settled[0, :, 6:] - 3).max() < 0.1
 
 
+def test_patches_along_the_hardest_edges_settle_on_what_is_possible():
+    """Black on white along a diagonal: squared gradients of millions, of which the determinant is a hair's breadth."""
+    motion = np.random.default_rng(0).normal(0, 60, (2, 6, 6)).astype(f32)
+    texture_ = np.full((4, 6, 6), 1.0e6, f32)
+    texture_[3] = 0
+    settled = np.empty_like(motion)
+    cpu_motion.settle_patches(motion, texture_, *AGREEMENT, settled)
+    assert np.abs(settled).max() <= 2 * np.abs(motion).max()
+    # across the edge every patch knows its own way; along it they agree
+    assert np.abs(settled.sum(0) - motion.sum(0)).max() < 1
+
+
 @pytest.mark.parametrize(("cells", "ratio", "stride"), [((24, 40), 2, 8), ((17, 23), 1, 8), ((16, 16), 2, 6)])
 def test_spread_motion_equals_the_reference(cells, ratio, stride):
     random = np.random.default_rng(2)
