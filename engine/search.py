@@ -26,6 +26,7 @@ STIFFNESS = np.float32(0.3)  # of the agreement between neighbours
 KINK = np.float32(1e-3)  # squared pixels of disagreement that count for little
 SWEEPS = 8  # of the patches, until they agree
 FLOOR = np.float32(0.1)  # of a patch's weight for a cell, however far it is
+ALIKE = np.float32(0.05)  # pixels between the motions of neighbours among which nothing is to be chosen
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class Search:
         pictures, found = (self.fine, self.before), (self.motion, self.texture)
         cpu_motion.align_patches(*pictures, self.backward, self.ratio, STRIDE, EVALUATIONS, RIDGE, FARTHEST, *found)
         cpu_motion.settle_patches(self.motion, self.texture, NOISE, STIFFNESS, KINK, SWEEPS, self.settled)
-        cpu_motion.spread_patches(self.settled, self.ratio, STRIDE, small, previous, FLOOR, self.backward)
+        cpu_motion.spread_patches(self.settled, self.ratio, STRIDE, small, previous, FLOOR, ALIKE, self.backward)
         return self.backward, self.forward
 
 

@@ -128,51 +128,56 @@ def settle_patches(motion, texture, noise, stiffness, kink, sweeps, settled):
 
 
 @njit(**_fast)
-def spread_patches(motion, ratio, stride, small, previous, floor, spread):
-    """See `kernels.reference_motion.spread_patches`; into `spread` [h, w, 2].
-
-    By rows, first all places, then all samples, which compiles to vector code.
-    """
+def spread_patches(motion, ratio, stride, small, previous, floor, alike, spread):
+    """See `kernels.reference_motion.spread_patches`; into `spread` [h, w, 2]. By runs of cells that share their patches."""
     _, m, n = motion.shape
     height, width = small.shape
     before, line, one = previous.reshape(-1), np.uint64(width), np.uint64(1)
     per_cell, per_patch = np.float32(1 / ratio), np.float32(1 / stride)
     last_x, last_y = np.float32(width - 1), np.float32(height - 1)
-    patches, beside = np.empty(width, np.int32), np.empty(width, np.float32)
-    places, u, t = np.empty(width, np.int32), np.empty(width, np.float32), np.empty(width, np.float32)
-    to_x, to_y, shares = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
-    sum_x, sum_y, sums = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    first, beside = np.zeros(n + 1, np.int64), np.empty(width, np.float32)
     for x in range(width):
-        patches[x], beside[x] = _between(x, ratio, per_patch, n)
+        j, beside[x] = _between(x, ratio, per_patch, n)
+        first[j + 1 :] = x + 1
     for y in range(height):
-        row, below = _between(y, ratio, per_patch, m)
-        sum_x[:], sum_y[:], sums[:] = _ZERO, _ZERO, _ZERO
-        for corner in range(4):
-            i, right = min(row + corner // 2, m - 1), corner % 2
-            share_y = below if corner // 2 else _ONE - below
-            for x in range(width):
-                j = min(patches[x] + right, n - 1)
-                to_x[x], to_y[x] = motion[0, i, j] * per_cell, motion[1, i, j] * per_cell
-                px = min(max(np.float32(x) + to_x[x], _ZERO), last_x)
-                py = min(max(np.float32(y) + to_y[x], _ZERO), last_y)
-                # the last row and column are reached with a weight of 1 from those before them
-                left, top = min(np.int32(px), width - 2), min(np.int32(py), height - 2)
-                places[x], u[x], t[x] = top * width + left, px - np.float32(left), py - np.float32(top)
-                shares[x] = share_y * (beside[x] if right else _ONE - beside[x]) + floor
-            for x in range(width):
-                p = np.uint64(places[x])
-                q = p + line
-                upper, lower = np.float32(before[p]), np.float32(before[q])
-                upper += u[x] * (np.float32(before[p + one]) - upper)
-                lower += u[x] * (np.float32(before[q + one]) - lower)
-                apart = abs(upper + t[x] * (lower - upper) - np.float32(small[y, x]))
-                weight = shares[x] / max(apart, _ONE)
-                sum_x[x] += weight * to_x[x]
-                sum_y[x] += weight * to_y[x]
-                sums[x] += weight
-        for x in range(width):
-            scale = _ONE / sums[x]
-            spread[y, x, 0], spread[y, x, 1] = sum_x[x] * scale, sum_y[x] * scale
+        i, below = _between(y, ratio, per_patch, m)
+        next_i = min(i + 1, m - 1)
+        for j in range(n):
+            next_j = min(j + 1, n - 1)
+            x0, y0 = motion[0, i, j] * per_cell, motion[1, i, j] * per_cell
+            x1, y1 = motion[0, i, next_j] * per_cell, motion[1, i, next_j] * per_cell
+            x2, y2 = motion[0, next_i, j] * per_cell, motion[1, next_i, j] * per_cell
+            x3, y3 = motion[0, next_i, next_j] * per_cell, motion[1, next_i, next_j] * per_cell
+            apart = max((x1 - x0) ** 2 + (y1 - y0) ** 2, (x2 - x0) ** 2 + (y2 - y0) ** 2)
+            apart = max(apart, (x3 - x0) ** 2 + (y3 - y0) ** 2)
+            if apart * np.float32(ratio * ratio) < alike * alike:
+                left_x, left_y = x0 + below * (x2 - x0), y0 + below * (y2 - y0)
+                right_x, right_y = x1 + below * (x3 - x1), y1 + below * (y3 - y1)
+                for x in range(first[j], first[j + 1]):
+                    spread[y, x, 0] = left_x + beside[x] * (right_x - left_x)
+                    spread[y, x, 1] = left_y + beside[x] * (right_y - left_y)
+                continue
+            for x in range(first[j], first[j + 1]):
+                here, sum_x, sum_y, weights = np.float32(small[y, x]), _ZERO, _ZERO, _ZERO
+                for corner in range(4):
+                    to_x = x0 if corner == 0 else x1 if corner == 1 else x2 if corner == 2 else x3
+                    to_y = y0 if corner == 0 else y1 if corner == 1 else y2 if corner == 2 else y3
+                    share = (beside[x] if corner % 2 else _ONE - beside[x]) * (below if corner // 2 else _ONE - below)
+                    px = min(max(np.float32(x) + to_x, _ZERO), last_x)
+                    py = min(max(np.float32(y) + to_y, _ZERO), last_y)
+                    # the last row and column are reached with a weight of 1 from those before them
+                    left, top = min(np.int32(px), width - 2), min(np.int32(py), height - 2)
+                    u, t = px - np.float32(left), py - np.float32(top)
+                    p = np.uint64(top * width + left)
+                    q = p + line
+                    upper, lower = np.float32(before[p]), np.float32(before[q])
+                    upper += u * (np.float32(before[p + one]) - upper)
+                    lower += u * (np.float32(before[q + one]) - lower)
+                    weight = (share + floor) / max(abs(upper + t * (lower - upper) - here), _ONE)
+                    sum_x += weight * to_x
+                    sum_y += weight * to_y
+                    weights += weight
+                spread[y, x, 0], spread[y, x, 1] = sum_x / weights, sum_y / weights
 
 
 @njit(**_fast)

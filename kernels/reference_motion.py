@@ -102,7 +102,7 @@ def settle_patches(
 
 
 def spread_patches(
-    motion: np.ndarray, ratio: int, stride: int, small: np.ndarray, previous: np.ndarray, floor: float
+    motion: np.ndarray, ratio: int, stride: int, small: np.ndarray, previous: np.ndarray, floor: float, alike: float
 ) -> np.ndarray:
     """Motion of every cell out of that of the patches around it: float32 [h, w, 2], x before y, in cells.
 
@@ -111,6 +111,8 @@ def spread_patches(
     a `floor` more for all, so that the right one may win from afar) and by how well its motion explains the cell:
 
         weight = (nearness + floor) / max(|previous(x + motion) - small(x)|, 1)
+
+    Where the other three are less than `alike` pixels from the first, nothing is to be chosen, and they are interpolated.
     """
     height, width = small.shape
     _, m, n = motion.shape
@@ -119,6 +121,8 @@ def spread_patches(
     t, u = np.minimum(rows - top, 1)[:, None], np.minimum(columns - left, 1)[None]
     y, x = np.mgrid[:height, :width].astype(f32)
     total, weights = np.zeros((2, height, width)), np.zeros((height, width))
+    mean, apart = np.zeros((2, height, width)), np.zeros((height, width))
+    first = motion[:, top[:, None], left[None]]
     for below in (0, 1):
         for right in (0, 1):
             i, j = np.minimum(top + below, m - 1), np.minimum(left + right, n - 1)
@@ -127,7 +131,9 @@ def spread_patches(
             near = (t if below else 1 - t) * (u if right else 1 - u)
             weight = (near + floor) / np.maximum(np.abs(there - small), 1)
             total, weights = total + weight * offered, weights + weight
-    return np.moveaxis(total / weights, 0, -1).astype(f32)
+            mean = mean + near * offered
+            apart = np.maximum(apart, ((motion[:, i[:, None], j[None]] - first) ** 2).sum(0))
+    return np.moveaxis(np.where(apart < alike**2, mean, total / weights), 0, -1).astype(f32)
 
 
 def motion_field(

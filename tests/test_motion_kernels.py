@@ -129,9 +129,10 @@ def test_spread_motion_equals_the_reference(cells, ratio, stride):
     small, previous = (random.integers(0, 256, cells).astype(np.uint8) for _ in range(2))
     patches = tuple(patch_count(length * ratio, stride) for length in cells)
     motion = random.normal(0, 4, (2, *patches)).astype(f32)
+    motion[:, :, : patches[1] // 2] = random.normal(0, 0.3, (2, patches[0], patches[1] // 2))  # some are alike
     spread = np.full((*cells, 2), np.nan, f32)
-    cpu_motion.spread_patches(motion, ratio, stride, small, previous, f32(0.02), spread)
-    expected = reference_motion.spread_patches(motion, ratio, stride, small, previous, 0.02)
+    cpu_motion.spread_patches(motion, ratio, stride, small, previous, f32(0.02), f32(0.8), spread)
+    expected = reference_motion.spread_patches(motion, ratio, stride, small, previous, 0.02, 0.8)
     np.testing.assert_allclose(spread, expected, atol=2e-3)
 
 
@@ -143,7 +144,7 @@ def test_a_cell_takes_the_motion_that_explains_it_not_that_of_the_nearest_patch(
     motion = np.zeros((2, patch_count(height * 2, 8), patch_count(width * 2, 8)), f32)
     motion[0, :, :5] = -10  # pixels, of which a cell has two; the patches' edge lies two cells before that of the picture
     spread = np.empty((height, width, 2), f32)
-    cpu_motion.spread_patches(motion, 2, 8, small, previous, f32(0.02), spread)
+    cpu_motion.spread_patches(motion, 2, 8, small, previous, f32(0.02), f32(0.05), spread)
     assert np.median(np.abs(spread[:, 6:19, 0] + 5)) < 0.5
     assert np.median(np.abs(spread[:, 25:, 0])) < 0.5
 
