@@ -26,7 +26,7 @@ STIFFNESS = np.float32(0.3)  # of the agreement between neighbours
 KINK = np.float32(1e-3)  # squared pixels of disagreement that count for little
 SWEEPS = 8  # of the patches, until they agree
 FLOOR = np.float32(0.1)  # of a patch's weight for a cell, however far it is
-ALIKE = np.float32(0.05)  # pixels between the motions of neighbours among which nothing is to be chosen
+ALIKE = np.float32(0.1)  # pixels between the motions of neighbours among which nothing is to be chosen
 
 
 @dataclass(slots=True)
