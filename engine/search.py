@@ -63,7 +63,8 @@ class Search:
             texture=np.zeros((4, *patches), np.float32),
             backward=np.zeros((rows, columns, 2), np.float32),
             forward=np.zeros((rows, columns, 2), np.float32),
-            rough=(_backward_search(rows, columns), _forward_search(rows, columns)),
+            # the way back only has to show whether it leads home
+            rough=(_rough_search(rows, columns, 1 if ratio == 2 else 2), _rough_search(rows, columns, 2)),
         )
 
     def look(self, luma: np.ndarray, small: np.ndarray, scale: int) -> None:
@@ -104,16 +105,7 @@ def _rough_search(rows: int, columns: int, finest: int) -> cv2.DISOpticalFlow:
     """
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     search.setFinestScale(min(finest, max(min(rows, columns) // PATCH, 1).bit_length() - 1))
+    if finest < 2:  # four times the patches; wider steps and fewer iterations pay for them
+        search.setPatchStride(6)
+        search.setGradientDescentIterations(3)
     return search
-
-
-def _backward_search(rows: int, columns: int) -> cv2.DISOpticalFlow:
-    search = _rough_search(rows, columns, 1)
-    search.setPatchStride(6)
-    search.setGradientDescentIterations(3)
-    return search
-
-
-def _forward_search(rows: int, columns: int) -> cv2.DISOpticalFlow:
-    """Enough to see whether the way back leads home."""
-    return _rough_search(rows, columns, 2)
