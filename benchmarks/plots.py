@@ -76,5 +76,7 @@ def _chart(width: float, height: float, title: str) -> "tuple[Figure, Axes]":
 
 
 def _finish(figure: "Figure", axes: "Axes", path: Path) -> None:
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize=8)
+    legend = axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize=8)
+    if (rows := -(-len(legend.get_texts()) // 4)) > 1:  # too long to stand beside the title
+        axes.set_title(axes.get_title("left"), fontsize=10, loc="left", pad=6 + 14 * rows)
     figure.savefig(path, dpi=120)
