@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 
 from engine.pacing import is_cut
-from engine.search import Search, shrink
+from engine.search import SMALLEST, Search, shrink
 from kernels import cpu_motion
 
 TARGET = 320  # cells on the longer side; finer flow costs more than it gains
-SMALLEST = 16  # cells; the search needs two patches side by side
 STILL = 0.2  # luma pixels; less motion than this may be none
 SLACK = 1.0  # codes by which the luma may fit worse without motion
 SURE, UNSURE = 10.0, 30.0  # codes of luma; residuals at which confidence begins to fall and has gone
@@ -47,7 +46,6 @@ class FlowState:
     small: np.ndarray  # uint8 [h, w], luma of the newest frame
     previous: np.ndarray  # the same, of the frame before
     search: Search
-    ways: tuple[np.ndarray, np.ndarray]  # what it found, backward and forward
     residual: np.ndarray
     scratch: np.ndarray
     fields: list[np.ndarray]
@@ -64,7 +62,6 @@ class FlowState:
             small=np.zeros(cells, np.uint8),
             previous=np.zeros(cells, np.uint8),
             search=Search.for_cells(*cells, scale),
-            ways=(np.zeros((*cells, 2), np.float32), np.zeros((*cells, 2), np.float32)),
             residual=np.zeros(cells, np.float32),
             scratch=np.zeros(cells, np.float32),
             fields=[np.zeros((3, *cells), np.float32) for _ in range(ring)],
@@ -85,15 +82,14 @@ def step(state: FlowState, luma: np.ndarray) -> Motion:
         state.begun = True
         field[:] = 0
         return Motion(field, state.scale, cut=True, confidence=0.0)
-    if min(state.small.shape) >= SMALLEST:
-        state.ways = state.search.find(state.small, state.previous)
-    cpu_motion.motion_field(state.small, state.previous, *state.ways, state.scale, *_LIMITS, field, state.residual)
+    ways = state.search.find(state.small, state.previous)
+    cpu_motion.motion_field(state.small, state.previous, *ways, state.scale, *_LIMITS, field, state.residual)
     confidence = float(field[2].mean())
     cut = is_cut(confidence, float(np.abs(state.residual, out=state.scratch).mean()))
     if cut:
         field[:] = 0
     else:
-        # half as sure as the least sure neighbour, with a soft seam
+        # halfway down to the least sure neighbour, with a soft seam
         cv2.erode(field[2], _NEIGHBOURS, dst=state.scratch)
         cv2.addWeighted(state.scratch, 0.5, field[2], 0.5, 0, dst=state.scratch)
         cv2.blur(state.scratch, (3, 3), dst=field[2])

@@ -16,6 +16,7 @@ from kernels.layout import PATCH, PATCH_ROOM, patch_count
 # the other cores are busy with the network; more threads would only take turns with it
 cv2.setNumThreads(1)
 
+SMALLEST = 16  # cells; the search needs two patches side by side
 AFFORDED = 320  # cells of 4 pixels on the longer side, at most, for patches at twice their size
 STRIDE = PATCH  # pixels between patches; overlapping ones cost more than they gain
 EVALUATIONS = 4  # of a patch's place
@@ -77,7 +78,9 @@ class Search:
         np.copyto(self.fine, self.framed)
 
     def find(self, small: np.ndarray, previous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`backward` and `forward` between the last two frames, whose cells have the luma uint8 [h, w]."""
+        """`backward` and `forward` between the last two frames, whose cells have the luma uint8 [h, w]; at rest if few."""
+        if min(small.shape) < SMALLEST:
+            return self.backward, self.forward
         self.backward = self.rough[0].calc(small, previous, self.backward)
         self.forward = self.rough[1].calc(previous, small, self.forward)
         pictures, found = (self.fine, self.before), (self.motion, self.texture)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PATCH = 8  # cells on a patch's side
+from kernels.layout import PATCH, patch_count
+
 STRIDE = 5  # cells between patches
 LEVELS = 5  # of the pyramid, at most
 SMALLEST = 16  # cells on the shorter side of the coarsest level, at least
@@ -32,11 +33,6 @@ def level_count(height: int, width: int) -> int:
     while count < LEVELS and min(height, width) >= SMALLEST << count:
         count += 1
     return count
-
-
-def patch_count(cells: int) -> int:
-    """How many patches lie along a side; the last one ends with it."""
-    return -(-(cells - PATCH) // STRIDE) + 1
 
 
 def pyramid(picture: np.ndarray) -> list[np.ndarray]:
@@ -95,7 +91,7 @@ class Search:
     @classmethod
     def begin(cls, here: np.ndarray, there: np.ndarray, coarser: "Search | None") -> "Search":
         """Search from twice the motion of the next coarser level, or from none."""
-        rows, columns = (np.minimum(np.arange(patch_count(n)) * STRIDE, n - PATCH) for n in here.shape)
+        rows, columns = (np.minimum(np.arange(patch_count(n, STRIDE)) * STRIDE, n - PATCH) for n in here.shape)
         y = rows[:, None, None, None] + np.arange(PATCH)[:, None]
         x = columns[:, None, None] + np.arange(PATCH)
         last_y, last_x = here.shape[0] - 1, here.shape[1] - 1

@@ -15,7 +15,7 @@ import numpy as np
 
 from kernels import cuda, dis
 from kernels.device import Device, Event
-from kernels.layout import BLOCK, CHANNELS, TILE, tile_grid
+from kernels.layout import BLOCK, CHANNELS, PATCH, TILE, patch_count, tile_grid
 
 _ROW_OF_32 = (32, 8)  # threads of a block, for kernels that leave it open
 _f32, _u8 = np.float32, np.uint8
@@ -55,7 +55,7 @@ class FlowSearch:
         self.levels, self.cells = count, ends[-1]
         self.motion = device.zeros((2, rows, columns, 2), _f32)
         if self.possible:
-            patches = [(2, 3, dis.patch_count(r), dis.patch_count(c)) for r, c in self._sizes]
+            patches = [(2, 3, patch_count(r, dis.STRIDE), patch_count(c, dis.STRIDE)) for r, c in self._sizes]
             self._patches = [[device.zeros(shape, _f32) for _ in range(2)] for shape in patches]
             self._system = device.zeros((2, 6, rows, columns), _f32)
 
@@ -69,7 +69,7 @@ class FlowSearch:
             pair = (one[self._slices[level]], other[self._slices[level]], *size)
             found, next_found = self._patches[level]
             m, n = found.shape[2:]
-            grid, block = (-(-n // 16), m, 2), (16 * dis.PATCH,)
+            grid, block = (-(-n // 16), m, 2), (16 * PATCH,)
             if coarser is None:
                 coarser = (*pair[:2], 0, 0, found)
             device.launch("search_patches", grid, block, *pair, *coarser, found)

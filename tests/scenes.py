@@ -38,3 +38,12 @@ def panned(width: int, height: int, count: int, step: tuple[int, int] = (3, 2), 
     """
     wide = texture(width + step[0] * count, height + step[1] * count, seed)
     return [wide[step[1] * i : step[1] * i + height, step[0] * i : step[0] * i + width].copy() for i in range(count)]
+
+
+def field_of(rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    """Motion float32 [3, rows, columns] with still islands in it, confidence in [0, 1]."""
+    random = np.random.default_rng(seed)
+    field = random.normal(0, 3, (3, rows, columns)).astype(np.float32)
+    field[2] = random.random((rows, columns))
+    field[:2, rows // 3 : rows // 2 + 1, columns // 4 : columns // 2 + 1] = 0
+    return field

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from cuda_on_cpu import COMPILER, build, open_device
+from scenes import field_of
 
 from kernels import cuda, dis, reference, reference_motion
 from kernels.cuda import PITCH
@@ -76,15 +77,6 @@ def chroma_of(cb: np.ndarray, cr: np.ndarray, interleaved: bool) -> tuple[np.nda
         return both, (both.shape[1], 2, 1)
     both = pitched(np.stack([cb, cr]))
     return both, (both.shape[2], 1, both.shape[1] * both.shape[2])
-
-
-def field_of(rows: int, columns: int, seed: int = 0) -> np.ndarray:
-    """Motion with still islands in it, confidence in [0, 1]."""
-    random = np.random.default_rng(seed)
-    field = random.normal(0, 3, (3, rows, columns)).astype(f32)
-    field[2] = random.random((rows, columns))
-    field[:2, rows // 3 : rows // 2 + 1, columns // 4 : columns // 2 + 1] = 0
-    return field
 
 
 def settings(consistency: float = 0.8, keep_color: bool = False, begun: bool = True) -> np.ndarray:

@@ -13,6 +13,7 @@ from scenes import frame_of, panned, texture
 from engine import flow, temporal
 from engine.controls import Controls
 from engine.device_chain import RULES
+from engine.search import SMALLEST
 from kernels import dis, reference
 from kernels.gpu import GpuChain
 
@@ -29,6 +30,8 @@ class Search:
         """Cells are enough."""
 
     def find(self, small: np.ndarray, previous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if min(small.shape) < SMALLEST:
+            return np.zeros((*small.shape, 2), np.float32), np.zeros((*small.shape, 2), np.float32)
         return dis.flow(small, previous), dis.flow(previous, small)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scenes import field_of
 
 from kernels import cpu, reference
 from kernels.layout import BLOCK, BORDER, tile_grid
@@ -14,15 +15,6 @@ def planes_of(width: int, height: int, seed: int = 0) -> tuple[np.ndarray, np.nd
     random = np.random.default_rng(seed)
     shapes = [(height, width), *[((height + 1) // 2, (width + 1) // 2)] * 2]
     return tuple(random.integers(0, 256, shape).astype(np.uint8) for shape in shapes)
-
-
-def field_of(rows: int, columns: int, seed: int = 0) -> np.ndarray:
-    """Motion with still islands in it, confidence in [0, 1]."""
-    random = np.random.default_rng(seed)
-    field = random.normal(0, 3, (3, rows, columns)).astype(f32)
-    field[2] = random.random((rows, columns))
-    field[:2, rows // 3 : rows // 2 + 1, columns // 4 : columns // 2 + 1] = 0
-    return field
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)

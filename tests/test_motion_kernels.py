@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scenes import texture
+from scenes import field_of, texture
 
 from kernels import cpu_motion, reference_motion
 from kernels.layout import PATCH, PATCH_ROOM, patch_count
@@ -10,15 +10,6 @@ from kernels.layout import PATCH, PATCH_ROOM, patch_count
 f32 = np.float32
 DESCENT = (4, f32(1), f32(4))  # evaluations, ridge, farthest
 AGREEMENT = (f32(2), f32(0.3), f32(1e-3), 8)  # noise, stiffness, kink, sweeps
-
-
-def field_of(rows: int, columns: int, seed: int = 0) -> np.ndarray:
-    """Motion with still islands in it, confidence in [0, 1]."""
-    random = np.random.default_rng(seed)
-    field = random.normal(0, 3, (3, rows, columns)).astype(f32)
-    field[2] = random.random((rows, columns))
-    field[:2, rows // 3 : rows // 2 + 1, columns // 4 : columns // 2 + 1] = 0
-    return field
 
 
 def framed(picture: np.ndarray) -> np.ndarray:

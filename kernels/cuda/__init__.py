@@ -37,8 +37,8 @@ def options(wet_half: bool = False) -> list[str]:
 
     `wet_half` keeps wet planes in half precision: half the traffic, and steps of 1/8 code in the bright half of the range.
     """
-    numbers = {name: getattr(layout, name) for name in ("TILE", "CHANNELS", "MARGIN", "BLOCK")}
-    numbers |= {name: getattr(dis, name) for name in ("PATCH", "STRIDE", "LEVELS", "FIRST", "AGAIN")}
+    numbers = {name: getattr(layout, name) for name in ("TILE", "CHANNELS", "MARGIN", "BLOCK", "PATCH")}
+    numbers |= {name: getattr(dis, name) for name in ("STRIDE", "LEVELS", "FIRST", "AGAIN")}
     numbers |= {name: getattr(dis, name) for name in ("RIDGE", "SMOOTHNESS", "FIDELITY", "OVER_RELAXATION", "FLAT", "ROUGH")}
     numbers |= {"NEAR": dis.REACHES[0], "FAR": dis.REACHES[1]}
     numbers |= {"CONSISTENCY": CONSISTENCY, "KEEP_COLOR": KEEP_COLOR, "BEGUN": BEGUN}
