@@ -112,8 +112,6 @@ class Graph:
         """The picture as the first layer takes it, [1, 24, h, w]: (code - 128) / 255, so that zero padding is grey."""
         step, zero = self.constant("pixel.step", np.float32(1 / 255)), self.constant("pixel.zero", np.uint8(128))
         pixels = self.node("DequantizeLinear", ["tiles", step, zero], "pixels")
-        # quantised once more, which changes nothing but is what OpenVINO knows the beginning of an 8-bit layer by
-        pixels = self.quantised(pixels, "picture", 1 / 255, 128)
         return self.node("Transpose", [pixels], "planes", perm=[0, 3, 1, 2])
 
     def doubled(self, x: str, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,6 +20,11 @@ from models.pliable import PliableNetwork
 
 SIZE = (128, 96)
 BT601_LIMITED = Encoding((0.299, 0.114), full_range=False)
+
+
+def processor_flags() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.exists() else ""
 
 
 def picture(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -45,6 +51,7 @@ def test_there_are_at_least_six_styles_and_each_states_its_painting_and_rights()
         assert all((style.title, style.artist, style.year, "public domain" in style.rights))
 
 
+CONSTANT = ("Const", "Reshape")  # of OpenVINO's steps; it reshapes biases
 SHIPPED = [(network, style.name) for network in Library(shipped()).networks for style in Library(shipped()).styles]
 
 
@@ -243,3 +250,21 @@ def test_mixtures_are_not_kept_and_of_named_styles_the_newest_are(kept, monkeypa
         painted_once(library.painter(library.conditioning(look)))
     assert len(list(kept.iterdir())) == 2
     assert not library.painter(library.conditioning("great-wave", 0.5)).lasting
+
+
+@pytest.mark.skipif("avx512_vnni" not in processor_flags(), reason="needs a processor that multiplies bytes")
+@pytest.mark.parametrize("network", Library(shipped()).networks)
+def test_between_its_layers_a_compiled_network_writes_nothing_but_bytes(network):
+    library = Library(shipped()).of(network)
+    model = to_onnx(library.painter(library.conditioning("great-wave"))).SerializeToString()
+    stylizer = openvino._compiled(model, tile_grid(*SIZE), openvino._config(1) | openvino._WHOLE)
+    steps = [operation.get_rt_info() for operation in stylizer.get_runtime_model().get_ops()]
+    written = {str(step["outputPrecisions"].astype(str)) for step in steps if step["layerType"].astype(str) not in CONSTANT}
+    assert written == {"u8"}
+
+
+def test_a_version_of_openvino_that_does_not_know_how_it_is_to_compile_compiles_all_the_same(monkeypatch):
+    monkeypatch.setattr(openvino, "_WHOLE", {"NO_SUCH_THING": "AT_ALL"})
+    library = Library(shipped())
+    painter = library.painter(library.conditioning("great-wave", 0.5))
+    assert painted_once(painter).std() > 10
