@@ -91,14 +91,14 @@ class Graph:
         codes = self.node("QuantizeLinear", [x, *parameters], f"{name}.codes")
         return self.node("DequantizeLinear", [codes, *parameters], f"{name}.value")
 
-    def dequantised(self, name: str, codes: np.ndarray, step: np.ndarray) -> str:
-        """The kernel of a layer, int8 [O, I, 3, 3] with a step for each output channel."""
+    def dequantised(self, name: str, codes: np.ndarray, step: np.ndarray, axis: int = 0) -> str:
+        """The kernel of a layer, int8 with a step for each output channel, which are along `axis`."""
         parameters = [
             self.constant(f"{name}.weight.codes", codes),
             self.constant(f"{name}.weight.step", step),
             self.constant(f"{name}.weight.zero", np.zeros(len(step), np.int8)),
         ]
-        return self.node("DequantizeLinear", parameters, f"{name}.weight", axis=0)
+        return self.node("DequantizeLinear", parameters, f"{name}.weight", axis=axis)
 
     def convolution(self, x: str, name: str, stride: int = 1) -> str:
         layer = self.painter.layers[name]
@@ -113,6 +113,10 @@ class Graph:
         step, zero = self.constant("pixel.step", np.float32(1 / 255)), self.constant("pixel.zero", np.uint8(128))
         pixels = self.node("DequantizeLinear", ["tiles", step, zero], "pixels")
         return self.node("Transpose", [pixels], "planes", perm=[0, 3, 1, 2])
+
+    def risen(self, x: str, name: str) -> str:
+        """What the layer "up" gives of the activation `x` called `name`, twice as high and wide."""
+        return self.convolution(self.doubled(x, name), "up")
 
     def doubled(self, x: str, name: str) -> str:
         """The activation `x` called `name`, twice as high and wide."""
@@ -140,8 +144,8 @@ def written(graph: Graph, grid: tuple[int | str, int | str], count: int = 1) -> 
         inner = graph.activation(graph.convolution(x, f"block{i}a"), f"block{i}a")
         total = graph.node("Add", [graph.convolution(inner, f"block{i}b"), x], f"block{i}.total")
         x = graph.activation(total, f"block{i}b")
-    x = graph.doubled(x, f"block{painter.blocks - 1}b")
-    x = graph.activation(graph.node("Add", [graph.convolution(x, "up"), entered], "up.total"), "up")
+    x = graph.risen(x, f"block{painter.blocks - 1}b")
+    x = graph.activation(graph.node("Add", [x, entered], "up.total"), "up")
     x = graph.activation(graph.convolution(x, "refine"), "refine")
     graph.leave(graph.convolution(x, "leave"))
 

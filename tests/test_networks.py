@@ -16,6 +16,7 @@ from kernels.layout import TILE, tile_grid
 from models.colour import Encoding, tile_transform
 from models.export import Painter, fold_colour, to_onnx
 from models.library import Library, shipped
+from models.merged import to_merged_onnx
 from models.pliable import PliableNetwork
 
 SIZE = (128, 96)
@@ -51,7 +52,6 @@ def test_there_are_at_least_six_styles_and_each_states_its_painting_and_rights()
         assert all((style.title, style.artist, style.year, "public domain" in style.rights))
 
 
-CONSTANT = ("Const", "Reshape")  # of OpenVINO's steps; it reshapes biases
 SHIPPED = [(network, style.name) for network in Library(shipped()).networks for style in Library(shipped()).styles]
 
 
@@ -254,13 +254,30 @@ def test_mixtures_are_not_kept_and_of_named_styles_the_newest_are(kept, monkeypa
 
 @pytest.mark.skipif("avx512_vnni" not in processor_flags(), reason="needs a processor that multiplies bytes")
 @pytest.mark.parametrize("network", Library(shipped()).networks)
-def test_between_its_layers_a_compiled_network_writes_nothing_but_bytes(network):
+def test_every_convolution_but_the_one_that_doubles_the_picture_writes_bytes(network):
     library = Library(shipped()).of(network)
-    model = to_onnx(library.painter(library.conditioning("great-wave"))).SerializeToString()
-    stylizer = openvino._compiled(model, tile_grid(*SIZE), openvino._config(1) | openvino._WHOLE)
-    steps = [operation.get_rt_info() for operation in stylizer.get_runtime_model().get_ops()]
-    written = {str(step["outputPrecisions"].astype(str)) for step in steps if step["layerType"].astype(str) not in CONSTANT}
-    assert written == {"u8"}
+    model = to_merged_onnx(library.painter(library.conditioning("great-wave")))
+    compiled = openvino._compiled(model, tile_grid(*SIZE), openvino._config(1) | openvino._WHOLE)
+    steps = [operation.get_rt_info() for operation in compiled.get_runtime_model().get_ops()]
+    precisions = [step["outputPrecisions"].astype(str) for step in steps if step["layerType"].astype(str) == "Convolution"]
+    assert precisions == ["u8"] * (4 + 2 * library.painter(library.conditioning("great-wave")).blocks)
+
+
+@pytest.mark.parametrize("network", Library(shipped()).networks)
+def test_the_merged_network_paints_what_the_network_paints(network):
+    ort = pytest.importorskip("onnxruntime")
+    library = Library(shipped()).of(network)
+    painter = fold_colour(library.painter(library.conditioning("udnie")), BT601_LIMITED)
+    tiles = reference.pack_tiles(*picture())
+    for model in (to_onnx(painter), onnx.load_from_string(to_merged_onnx(painter))):
+        onnx.checker.check_model(model, full_check=True)
+    feeds = {"tiles": tiles[None]}
+    found, expected = (
+        ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+        for data in (to_merged_onnx(painter), to_onnx(painter).SerializeToString())
+    )
+    assert psnr(found, expected) > 48  # sums of taps are rounded otherwise than taps
+    assert np.abs(found.astype(int) - expected)[:, :3].mean() < 0.5  # along the border too
 
 
 def test_a_version_of_openvino_that_does_not_know_how_it_is_to_compile_compiles_all_the_same(monkeypatch):
