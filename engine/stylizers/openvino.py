@@ -21,8 +21,8 @@ from models.merged import to_merged_onnx
 from models.pliable import PliableNetwork
 
 MOST_KEPT = 64  # compiled networks, 1 to 5 MB each
-# OpenVINO's generator of code takes additions and what follows them before a convolution can. Without it a skip is added
-# where the sums are, and nothing but bytes is written: 5 % faster. Where scales are inputs they need it, and gain by it.
+# OpenVINO's generator of code takes additions, and what follows them, before a convolution can. Without it skips are added
+# where the sums are, and bytes are written instead of floats: 5 % faster. Networks whose scales are inputs gain by it.
 _WHOLE = {"SNIPPETS_MODE": "DISABLE"}
 
 
