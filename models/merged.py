@@ -2,7 +2,7 @@
 
 Of the nine taps over a picture that was doubled by repeating pixels several fall on the same one of them: every output sees
 2x2 pixels, by sums of taps. That is a transposed convolution of 4x4 taps and stride 2 (Dumoulin & Visin 2016, section 4.6),
-with four ninths of the multiplications. Others run it slower, or not in 8 bits.
+with four ninths of the multiplications. ONNX Runtime has none such in 8 bits, so it is not the form that is exported.
 """
 
 import numpy as np
