@@ -131,10 +131,8 @@ def start_seconds(path: Path) -> float:
 
 
 def memory(frames: int) -> tuple[float, float]:
-    """Peak MB of a process that paints at 1280x720, and by how much it grew from its second two hundred frames to
-    its last ones.
-
-    Linux only.
+    """Peak MB of a process that paints at 1280x720, and by how much it grew from the second tenth of its frames to
+    the last. Buffers come and go, so the least of a tenth counts. Linux only.
     """
     program = """
 import resource, sys
@@ -157,16 +155,15 @@ info = source.info
 painting = open_stylizer(STYLE, (info.width, info.height), colour_encoding(info), depth=in_flight(info))
 marks = []
 def show(report):
-    if report.written % 10 == 0:
-        marks.append(resident())
+    marks.append(resident())
     if report.written == frames:
         pipeline.stop()
 pipeline = Pipeline(source, painting.stylizer, [open_sink('null', info)], Report(), progress=show)
 pipeline.run()
 # not getrusage: its peak begins with that of the process this one was forked from
 peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))
-# the least of a while: buffers come and go
-print(int(peak.split()[1]) * 1.024e-3, min(marks[-20:]) - min(marks[20:40]))
+tenth = max(len(marks) // 10, 1)
+print(int(peak.split()[1]) * 1.024e-3, min(marks[-tenth:]) - min(marks[: 2 * tenth][-tenth:]))
 """
     done = subprocess.run([sys.executable, "-c", program, str(frames)], check=True, capture_output=True, text=True)
     peak, growth = (float(word) for word in done.stdout.split())

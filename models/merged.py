@@ -21,7 +21,7 @@ def to_merged_onnx(painter: Painter) -> bytes:
 class _Merged(Graph):
     def risen(self, x: str, name: str) -> str:
         layer = self.painter.layers["up"]
-        codes, step = quantise(np.einsum("ky,lx,oiyx->oikl", _SUMS, _SUMS, layer.weight))
+        codes, step = quantise(np.einsum("ky,lx,oiyx->oikl", _SUMS, _SUMS, layer.weight, optimize=True))
         weight = self.dequantised("up", codes.swapaxes(0, 1), step, axis=1)  # inputs come first
         how = {"kernel_shape": [4, 4], "pads": [1] * 4, "strides": [2, 2]}
         return self.node("ConvTranspose", [x, weight, self.constant("up.bias", layer.bias)], "up.sum", **how)

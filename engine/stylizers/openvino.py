@@ -120,7 +120,7 @@ def _compiled(model: bytes, grid: tuple[int, int], config: dict[str, Any]) -> ov
     network.reshape({"tiles": [1, *grid, CHANNELS]})
     try:
         return _core().compile_model(network, "CPU", config)
-    except RuntimeError:  # a version that knows nothing of it
+    except RuntimeError:  # a version that knows nothing of _WHOLE
         return _core().compile_model(network, "CPU", {name: value for name, value in config.items() if name not in _WHOLE})
 
 
