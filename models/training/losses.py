@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from models.tiles import KB, KR, TILE, rgb_to_tiles
 
 _DEPTHS = ((1, 2), (2, 2), (3, 4))
+_LIT = 16  # pixels
+_STILL = 0.003  # a root mean square of errors that is as good as none
 LAYERS = tuple(f"relu{block}_{i}" for block, depth in _DEPTHS for i in range(1, depth + 1))  # of VGG-19, as far as is used
 
 
@@ -40,7 +42,7 @@ class Weights:
     style: float = 3.0
     tone: float = 1.5
     smooth: float = 10.0
-    still: float = 150.0
+    still: float = 60.0
     feature_still: float = 0.3
     same: float = 60.0
     teacher: float = 20.0
@@ -258,12 +260,17 @@ def temporal_loss(painted: tuple[Tensor, Tensor], given: tuple[Tensor, Tensor], 
     """ReCoNet's output loss [N]: what moved must have moved as it was, but for the change of light of the input itself.
 
     Pairs are (first, second) R'G'B' [N, 3, H, W]; `backward` [N, H, W, 2] leads from the second to the first, `visible`
-    [N, H, W] is where it does.
+    [N, H, W] is where it does. Unlike ReCoNet's, light is what changes over _LIT pixels and more, since following each
+    pixel would be to repeat the camera's noise; and the root is taken, as e_stab takes it of every film: a small motion,
+    whose error is small, counts as much as a large one.
     """
+    seen = visible[:, None]
     change = painted[1] - warp(painted[0], backward)
-    light = luma(given[1]) - luma(warp(given[0], backward))
-    errors = (change - light).square().mean(1) * visible
-    return errors.sum((1, 2)) / visible.sum((1, 2)).clamp(min=1)
+    light = (luma(given[1]) - luma(warp(given[0], backward))) * seen
+    light = F.avg_pool2d(light, _LIT) / F.avg_pool2d(seen, _LIT).clamp(min=0.1)
+    light = F.interpolate(light, size=visible.shape[1:], mode="bilinear")
+    errors = ((change - light).square().mean(1) * visible).sum((1, 2)) / visible.sum((1, 2)).clamp(min=1)
+    return (errors + _STILL**2).sqrt() - _STILL
 
 
 def feature_temporal_loss(features: tuple[Tensor, Tensor], backward: Tensor, visible: Tensor) -> Tensor:

@@ -10,6 +10,9 @@ import cv2
 import numpy as np
 
 MARGIN = 32  # pixels of a layer around the frame; more than any map reaches but at rare corners
+SHIFT = 4  # pixels; the most of the whole picture
+NOISE = 4.0  # codes; the strongest of a sensor
+LIGHT = 0.02  # the most that light changes by, as a part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +29,18 @@ def moving_pair(background: np.ndarray, figure: np.ndarray, random: np.random.Ge
     """Both layers uint8 [S + 2 MARGIN, S + 2 MARGIN, 3]; in two cases of five the whole picture shifts by whole pixels.
 
     A shift by whole pixels is the one motion that needs no resampling, so it asks for perfect stillness; all else allows
-    what resampling costs.
+    what resampling costs. Most motion is as small as between two frames of a film, often less than a pixel: paint that
+    follows large shifts alone stands still in small ones.
     """
     side = background.shape[0] - 2 * MARGIN
     first = background[MARGIN:-MARGIN, MARGIN:-MARGIN]
     if random.random() < 0.4:
-        shift = random.integers(-MARGIN, MARGIN + 1, 2)
+        shift = random.integers(-SHIFT, SHIFT + 1, 2)
         backward = np.broadcast_to(shift.astype(np.float32), (side, side, 2)).copy()
         x, y = shift + MARGIN
         second = background[y : y + side, x : x + side]
         return MovingPair(first.copy(), degrade(second, random), backward, _inside(backward))
-    flows = [_random_flow(side, reach, random) for reach in (6, 14)]
+    flows = [_random_flow(side, reach, random) * _pace(random) for reach in (6, 14)]
     mask = np.zeros_like(background[..., 0], np.float32) if random.random() < 0.3 else _blob(background.shape[0], random)
     still = mask[MARGIN:-MARGIN, MARGIN:-MARGIN, None]
     first = first * (1 - still) + figure[MARGIN:-MARGIN, MARGIN:-MARGIN] * still
@@ -53,13 +57,19 @@ def moving_pair(background: np.ndarray, figure: np.ndarray, random: np.random.Ge
 
 def degrade(rgb: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """The frame uint8 as the next shot of a camera: a change of light, sensor noise, at times compression."""
-    light = 1 + random.normal(0, 0.02) + random.normal(0, 0.02) * np.linspace(-1, 1, rgb.shape[1])[:, None]
-    noise = random.normal(0, random.uniform(0, 6), rgb.shape).astype(np.float32)
+    swing = LIGHT * random.uniform(0, 1) ** 2
+    light = 1 + random.normal(0, swing) + random.normal(0, swing) * np.linspace(-1, 1, rgb.shape[1])[:, None]
+    noise = random.normal(0, NOISE * random.uniform(0, 1) ** 2, rgb.shape).astype(np.float32)
     seen = _to_bytes(rgb * light.astype(np.float32) + noise)
     if random.random() < 0.3:
-        _, packed = cv2.imencode(".jpg", seen, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(40, 90))])
+        _, packed = cv2.imencode(".jpg", seen, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(60, 95))])
         seen = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
     return seen
+
+
+def _pace(random: np.random.Generator) -> np.float32:
+    """How far something moves, of the most it can: from all of it to a thirtieth, each as likely."""
+    return np.float32(10 ** random.uniform(-1.5, 0))
 
 
 def _random_flow(side: int, reach: float, random: np.random.Generator) -> np.ndarray:

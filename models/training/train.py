@@ -4,6 +4,9 @@ One network learns all paintings of a folder by name and, through its encoder, t
 batch each sample has its own style; some are named, some encoded, and some are painted at less than full strength, down to
 the camera itself. In the second half the activations are clipped at a fixed reach, for 8 bits.
 
+Few large crops teach more than many small ones: at a quarter of its size, where large strokes are judged, a small one is all
+border to VGG-19. Two of 320 pixels came a fifth closer to a painting than four of 192 in as much time, as still.
+
 The encoder alone (`--encoder-only`) learns from single frames, since the generator holds still by now, and from pictures
 whose vectors are known (`models.training.anchors`).
 """
@@ -249,8 +252,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unnamed", nargs="*", default=[], metavar="STEM", help="paintings for the encoder alone")
     parser.add_argument("--iterations", type=int, default=20000)
     parser.add_argument("--minutes", type=float, help="train for so long instead")
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--size", type=int, default=256, help="side of a crop, pixels, a multiple of 32")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--size", type=int, default=320, help="side of a crop, pixels, a multiple of 32")
     parser.add_argument("--style-size", type=int, default=512, help="short side of a painting, pixels")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate")
     parser.add_argument("--settle-at", type=float, default=0.5, metavar="PART", help="when activations are clipped")
