@@ -1,6 +1,7 @@
 """Teaching the painter: what the network is, what judges it, and that training, resuming and publishing keep their word."""
 
 import argparse
+import copy
 import json
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from models.training.loop import Course  # noqa: E402
 from models.training.mean import Mean  # noqa: E402
 from models.training.options import add_losses  # noqa: E402
 from models.training.pictures import to_tensor  # noqa: E402
+from models.training.revival import revive  # noqa: E402
 
 TINY = Shape(wide=8, deep=16, blocks=1)
 
@@ -328,6 +330,33 @@ def test_what_is_new_in_a_grown_network_learns():
 def test_a_network_does_not_grow_smaller():
     with pytest.raises(ValueError, match="grow"):
         grown(Atelier(TINY, ["one"]), Shape(8, 8, 1))
+
+
+def test_channels_that_have_died_begin_anew_and_no_painting_changes():
+    student = Atelier(TINY, ["one", "two"])
+    student.begin(to_tensor(colours(64, 1)[None]))
+    pictures = to_tensor(np.stack([colours(64, seed) for seed in (2, 3)]))
+    places = student.generator.places
+    with torch.no_grad():
+        student.table += 0.1 * torch.randn(student.table.shape)
+        for layer, channels in (("block0a", [3, 5]), ("refine", [0])):
+            student.table[:, [places[layer][1].start + channel for channel in channels]] = -100.0
+    twin = copy.deepcopy(student)
+
+    def painted(one: Atelier) -> torch.Tensor:
+        with torch.no_grad():
+            return one.paint(to_tensor(colours(64, 4)[None]), one.table[1:2])[0]
+
+    before = painted(student)
+    assert revive([student, twin], pictures) == 3
+    torch.testing.assert_close(painted(student), before, rtol=0, atol=1e-5)
+    torch.testing.assert_close(painted(twin), before, rtol=0, atol=1e-5)
+    for one in (student, twin):
+        activations: list[tuple[str, torch.Tensor]] = []
+        one.generator(tiles(5), one.table[2:], lambda *seen, to=activations: to.append(seen))
+        active = {name: (values > 0).float().mean((0, 2, 3)) for name, values in activations}
+        assert float(active["block0a"][[3, 5]].min()) > 0.2 < float(active["refine"][0])
+    assert revive([student], pictures) == 0
 
 
 def test_training_for_a_larger_network_begins_with_the_published_one(folders, published, vgg_file, small, monkeypatch):

@@ -11,7 +11,8 @@ from models.training.atelier import Atelier
 def grown(small: Atelier, shape: Shape) -> Atelier:
     """A network of a larger `shape` that paints like `small` in every style, with its encoder; not clipped yet.
 
-    New channels see what the old ones see, but nothing listens to them at first; new residual blocks begin at gain 0.
+    New channels see what the old ones see, but nothing listens to them at first. New residual blocks begin with kernels of 0
+    at their ends; with gains of 0 in their stead they would hardly learn, and die unused.
     Raises ValueError if any part of the shape is smaller.
     """
     given = small.generator.shape
@@ -26,7 +27,9 @@ def grown(small: Atelier, shape: Shape) -> Atelier:
         kernel = large.generator.kernels[name]
         known = small.generator.kernels.get(name)
         if known is None:  # a new block
-            _spread(large.table, head, gain, torch.full((), float(name.endswith("a"))))
+            if name.endswith("b"):
+                kernel.zero_()
+            _spread(large.table, head, gain, torch.ones(()))
             _spread(large.table, head, bias, torch.zeros(()))
             continue
         outputs, inputs = known.shape[:2]

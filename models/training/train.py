@@ -55,6 +55,7 @@ from models.training.pictures import (
     read_rgb,
     stand_ins,
 )
+from models.training.revival import revive
 from models.training.sheets import contact_sheet, loss_curves
 from models.training.vgg import find_vgg
 
@@ -188,6 +189,13 @@ def run(options: argparse.Namespace) -> None:
         student.requires_grad_(False).encoder.requires_grad_(True)
         anchors = Anchors(student, teacher.named, pairs.photographs, np.random.default_rng(options.seed))
     learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
+
+    def refresh(*students: Atelier) -> None:
+        if everything and course.done < options.settle_at:  # later they could no longer learn much
+            revive(students, pairs.photographs.batch(4, 192).to(device))
+
+    if options.begin_from:
+        refresh(student)
     progress = Progress(student, torch.optim.Adam(learning, options.rate, betas=(0.9, 0.99)))
     mean = Mean(student, course.iteration)
     if options.resume:
@@ -206,6 +214,7 @@ def run(options: argparse.Namespace) -> None:
         return found
 
     def checkpoint() -> None:
+        refresh(student, mean.model)
         mean.model.save(options.out, progress, iteration=course.iteration, seconds=course.seconds)
         sheet = options.out.with_name(f"{options.out.stem}-{course.iteration:06d}.jpg")
         contact_sheet(mean.model, samples, others[:: len(others) // 6], sheet)
