@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from models.tiles import KB, KR, TILE, rgb_to_tiles
 
 _DEPTHS = ((1, 2), (2, 2), (3, 4))
-_LIT = 16  # pixels
-_STILL = 0.003  # a root mean square of errors that is as good as none
 LAYERS = tuple(f"relu{block}_{i}" for block, depth in _DEPTHS for i in range(1, depth + 1))  # of VGG-19, as far as is used
+
+_LIT = 16  # pixels on a side, over which light changes and noise does not
+_STILL = 0.003  # a root mean square of errors that is as good as none
 
 
 @dataclass(frozen=True, slots=True)

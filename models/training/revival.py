@@ -22,8 +22,8 @@ def revive(ateliers: Sequence[Atelier], pictures: Tensor) -> int:
     """Begin anew every channel that has died in the first of `ateliers`, in all of them alike; how many there were.
 
     `pictures` are float [N, 3, H, W]. A channel that begins anew sees something of its own, is above 0 in about half of the
-    places, as strong as the others, in every style; and nothing listens to it yet, so that no painting changes. Channels of
-    the residual stream are left alone: they carry what later blocks add.
+    places, as strong as the others, in every style; and nothing listens to it yet, so that no painting of the first
+    changes. Channels of the residual stream are left alone: they carry what later blocks add.
     """
     first = ateliers[0]
     listeners = {f"block{i}a": f"block{i}b" for i in range(first.generator.shape.blocks)} | {"refine": "leave"}
