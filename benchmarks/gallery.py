@@ -17,9 +17,9 @@ from engine import flow, temporal
 from engine.controls import Controls
 from engine.frame import Frame, StreamInfo
 from engine.run import colour_encoding
+from engine.seeing import Seeing
 from engine.sources import open_source
 from engine.stylizers import open_stylizer
-from kernels import cpu
 from models.library import Library
 
 LANDSCAPE = ("scene:1280x720", 75)  # source, frame
@@ -38,7 +38,7 @@ def painted(frame: Frame, look: str, info: StreamInfo, network: str = "fast") ->
     """One frame in one style, as the first of a stream."""
     size = (frame.width, frame.height)
     stylizer = open_stylizer(look, size, colour_encoding(info), library=Library().of(network)).stylizer
-    cpu.pack_tiles(*frame.planes, stylizer.input())
+    Seeing.for_size(*size).show(frame.planes, stylizer.input())
     stylizer.submit()
     state = flow.FlowState.for_size(*size)
     motion = flow.step(state, frame.planes[0])

@@ -27,7 +27,7 @@ from engine.stylizers.on_device import Engine
 from kernels.device import Cuda, Device, present
 from kernels.gpu import GpuChain
 from kernels.gpu_group import GpuGroup
-from kernels.layout import CHANNELS, tile_grid
+from kernels.layout import CHANNELS, SEEN, tile_grid
 from models.export import Painter
 from models.library import Library
 from models.shared import Weights
@@ -215,7 +215,7 @@ def network_rows(
     for candidate in offered:
         network = candidate.engine.network(device)
         network.load(candidate.weights)
-        tiles, painted = (device.zeros((1, *grid, CHANNELS), np.uint8) for _ in range(2))
+        tiles, painted = (device.zeros((1, *grid, channels), np.uint8) for channels in (SEEN, CHANNELS))
         times = durations(device, device.record(partial(network.run, tiles, painted)))
         median = float(np.median(times))
         rows.append(row(f"  network alone, {candidate.name}", times, limits.of(median, macs=macs)))

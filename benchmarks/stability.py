@@ -23,10 +23,10 @@ from engine.controls import Controls
 from engine.errors import AllaPrimaError, StylizerError, UsageError
 from engine.frame import Frame, StreamInfo
 from engine.run import colour_encoding
+from engine.seeing import Seeing
 from engine.sources import open_source
 from engine.sources.scene import SceneSource
 from engine.stylizers import Stylizer, open_stylizer
-from kernels import cpu
 from models.library import Library, shipped
 
 FAR = 10  # frames; the longer of the two distances
@@ -61,11 +61,13 @@ def paint(frames: Iterable[Frame], stylizer: Stylizer, *controls: Controls) -> t
     painted: list[Luma] = [[] for _ in controls]
     wets: list[temporal.Wet] = []
     state: flow.FlowState | None = None
+    seeing: Seeing | None = None
     for frame in frames:
-        if state is None:
+        if state is None or seeing is None:
             state = flow.FlowState.for_size(frame.width, frame.height)
+            seeing = Seeing.for_size(frame.width, frame.height)
             wets = [temporal.Wet.for_size(frame.width, frame.height, state.scale) for _ in controls]
-        cpu.pack_tiles(*frame.planes, stylizer.input())
+        seeing.show(frame.planes, stylizer.input())
         stylizer.submit()
         motion = flow.step(state, frame.planes[0])
         tiles = stylizer.collect()

@@ -9,8 +9,8 @@ from engine import flow, temporal
 from engine.controls import Controls
 from engine.frame import Frame
 from engine.report import Report
+from engine.seeing import Seeing
 from engine.stylizers import Stylizer
-from kernels import cpu
 
 
 @dataclass(slots=True)
@@ -32,12 +32,14 @@ class Chain:
     report: Report
     motion: flow.FlowState
     wet: temporal.Wet
+    seeing: Seeing
     waiting: deque[_Begun] = field(default_factory=deque)
 
     @classmethod
     def for_size(cls, width: int, height: int, stylizer: Stylizer, report: Report) -> "Chain":
         state = flow.FlowState.for_size(width, height, ring=stylizer.depth + 1)
-        return cls(stylizer, report, state, temporal.Wet.for_size(width, height, state.scale))
+        wet = temporal.Wet.for_size(width, height, state.scale)
+        return cls(stylizer, report, state, wet, Seeing.for_size(width, height))
 
     @property
     def full(self) -> bool:
@@ -63,7 +65,7 @@ class Chain:
 
     def _submit(self, frame: Frame) -> None:
         with self.report.stages["pack"].timed():
-            cpu.pack_tiles(*frame.planes, self.stylizer.input())
+            self.seeing.show(frame.planes, self.stylizer.input())
         self.stylizer.submit()
 
     def finish(self) -> Frame:

@@ -246,7 +246,10 @@ def _export(options: argparse.Namespace) -> int:
         library = beginning(controls.network, every)
         model = to_onnx(library.painter(library.conditioning(controls.style, controls.strength)))
     options.output.write_bytes(model.SerializeToString())
-    print(f"{options.output}: 4x4 tiles of full-range BT.709 4:2:0 in and out, uint8 [1, h, w, 24], h and w even")
+    print(
+        f"{options.output}: 4x4 tiles of full-range BT.709 4:2:0, with texture in, uint8 [1, h, w, 40], without out,"
+        " [1, h, w, 24]; h and w even"
+    )
     return 0
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from kernels import cuda, dis
 from kernels.device import Device, Event
-from kernels.layout import BLOCK, CHANNELS, PATCH, TILE, patch_count, tile_grid
+from kernels.layout import BLOCK, CHANNELS, PATCH, SEEN, TILE, patch_count, tile_grid
 
 _ROW_OF_32 = (32, 8)  # threads of a block, for kernels that leave it open
 _f32, _u8 = np.float32, np.uint8
@@ -108,10 +108,10 @@ class GpuLane:
     """All that is remembered of one stream from frame to frame, on the device, and the steps of a frame.
 
     It is given to the device with `send`; then `flow`, `pack`, the network from `tiles` to `fresh_tiles` (device arrays
-    uint8 [h, w, 24]) unless paint is only carried, `blend` and `restore` are launched, and may be recorded, once for each
-    value of `odd`; then `fetch` brings it back, to come out of `collect` in order. At most IN_FLIGHT may be on their way, so
-    that one goes up and one comes down while one is painted. `interleaved` says that frames are NV12 there, not planar.
-    Motion is found in cells of `scale` luma pixels.
+    uint8 [h, w, 40] and [h, w, 24]) unless paint is only carried, `blend` and `restore` are launched, and may be recorded,
+    once for each value of `odd`; then `fetch` brings it back, to come out of `collect` in order. At most IN_FLIGHT may be on
+    their way, so that one goes up and one comes down while one is painted. `interleaved` says that frames are NV12 there,
+    not planar. Motion is found in cells of `scale` luma pixels.
     """
 
     IN_FLIGHT = 3
@@ -159,6 +159,10 @@ class GpuLane:
         (self._sums,) = zeros((2, cell_blocks[0] * cell_blocks[1]))
         self._known, self._found, self._gain = zeros((3, *blocks), (3, *blocks), (2, *blocks))
         (self._lift,) = zeros(blocks)
+        tile_rows, tile_columns, _ = tiles.shape
+        self._detail, self._energy, self._even = zeros(
+            (tile_rows * TILE, tile_columns * TILE), *[(tile_rows, tile_columns)] * 2
+        )
 
         def room(make: Callable[[tuple[int, ...], Any], Any]) -> _Frame:
             camera, painted = ([make(shape, _u8) for shape in frame] for _ in range(2))
@@ -242,11 +246,16 @@ class GpuLane:
         return [luma[:, : self.width], *sides]
 
     def pack(self, odd: int) -> None:
-        """The camera's frame into tiles for the network."""
+        """The camera's frame into tiles for the network, with their texture."""
         rows, columns, _ = self.tiles.shape
         luma, chroma = self._frames[odd].camera
-        camera = (luma, luma.shape[1], chroma, *self._chroma_layout, self.width, self.height)
-        self.device.launch("pack_tiles", _blocks(columns, rows), _ROW_OF_32, *camera, self.tiles, rows, columns)
+        plane, size, grid = (luma, luma.shape[1]), (self.width, self.height), (rows, columns)
+        blocks, launch = _blocks(columns, rows), self.device.launch
+        launch("pack_tiles", blocks, _ROW_OF_32, *plane, chroma, *self._chroma_layout, *size, self.tiles, *grid)
+        pixels = _blocks(columns * TILE, rows * TILE)
+        launch("find_detail", pixels, _ROW_OF_32, *plane, *size, self._detail, self._energy, *grid)
+        launch("measure_detail", blocks, _ROW_OF_32, self._energy, self._even, *grid)
+        launch("write_texture", blocks, _ROW_OF_32, self._detail, self._even, self.tiles, *grid)
 
     def flow(self, odd: int) -> None:
         """The motion from the frame before to the camera's, how sure it is, and whether the scene changed."""
@@ -306,8 +315,9 @@ class GpuLane:
 class GpuChain:
     """The chain of one stream. Frames go in with `submit` and come out of `collect` in order, at most IN_FLIGHT at a time.
 
-    `network` gets two device arrays uint8 [1, h, w, 24], tiles and where the painted ones go, and enqueues its work on the
-    device's stream; that is recorded, so it must not allocate or wait when called a second time. For the rest see `GpuLane`.
+    `network` gets two device arrays, tiles uint8 [1, h, w, 40] and where the painted ones go, uint8 [1, h, w, 24], and
+    enqueues its work on the device's stream; that is recorded, so it must not allocate or wait when called a second time.
+    For the rest see `GpuLane`.
     """
 
     IN_FLIGHT = GpuLane.IN_FLIGHT
@@ -323,7 +333,8 @@ class GpuChain:
         interleaved: bool = False,
     ):
         self._device, self._network = device, network
-        self._tiles, self._fresh_tiles = (device.zeros((1, *tile_grid(width, height), CHANNELS), _u8) for _ in range(2))
+        grid = tile_grid(width, height)
+        self._tiles, self._fresh_tiles = (device.zeros((1, *grid, channels), _u8) for channels in (SEEN, CHANNELS))
         self.lane = GpuLane(device, width, height, scale, rules, self._tiles[0], self._fresh_tiles[0], interleaved)
         self._begins = [device.record(partial(self.lane.flow, odd)) for odd in range(2)]
         self._ends = self._recorded_ends()

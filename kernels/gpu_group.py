@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.device import Device
 from kernels.gpu import GpuLane, Planes, Rules
-from kernels.layout import CHANNELS, tile_grid
+from kernels.layout import CHANNELS, SEEN, tile_grid
 
 Network = Callable[[Any, Any], None]
 
@@ -17,9 +17,9 @@ class GpuGroup:
     """The chains of `count` streams of one size that share a style. Rounds go in with `submit` and come out of `collect` in
     order, at most IN_FLIGHT at a time, each with at most one frame of a stream: so none waits for more than one of another.
 
-    `network` gets two device arrays uint8 [count, h, w, 24], tiles and where the painted ones go, and `alone` such arrays
-    of one picture; both as `GpuChain` wants them. The second paints where no more than half of the streams have a frame. For
-    the rest see `GpuLane`.
+    `network` gets two device arrays, tiles uint8 [count, h, w, 40] and where the painted ones go, uint8 [count, h, w, 24],
+    and `alone` such arrays of one picture; both as `GpuChain` wants them. The second paints where no more than half of the
+    streams have a frame. For the rest see `GpuLane`.
     """
 
     IN_FLIGHT = GpuLane.IN_FLIGHT
@@ -37,8 +37,8 @@ class GpuGroup:
         interleaved: bool = False,
     ):
         self.device, self._network = device, network
-        shape = (count, *tile_grid(width, height), CHANNELS)
-        self._tiles, self._fresh_tiles = (device.zeros(shape, np.uint8) for _ in range(2))
+        shape = (count, *tile_grid(width, height))
+        self._tiles, self._fresh_tiles = (device.zeros((*shape, channels), np.uint8) for channels in (SEEN, CHANNELS))
         own = [(self._tiles[i : i + 1], self._fresh_tiles[i : i + 1]) for i in range(count)]
         self.lanes = [GpuLane(device, width, height, scale, rules, there[0], back[0], interleaved) for there, back in own]
         self._rounds = [device.record(partial(self.round, odd)) for odd in range(2)]

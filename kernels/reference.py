@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kernels.layout import BLOCK, BORDER, MARGIN, TILE, tile_grid
+from kernels.layout import BLOCK, BORDER, FAINT, MARGIN, STRONGEST, TILE, tile_grid
 
 
 def pack_tiles(luma: np.ndarray, cb: np.ndarray, cr: np.ndarray) -> np.ndarray:
@@ -21,6 +21,47 @@ def pack_tiles(luma: np.ndarray, cb: np.ndarray, cr: np.ndarray) -> np.ndarray:
         parts = framed.reshape(rows, side, columns, side).transpose(0, 2, 1, 3)
         folded.append(parts.reshape(rows, columns, side * side))
     return np.concatenate(folded, 2)
+
+
+def texture(tiles: np.ndarray) -> np.ndarray:
+    """The texture of tiles uint8 [h, w, >= 16]: their luma's faint detail, made as strong everywhere, uint8 [h, w, 16].
+
+    Detail is what a narrow blur leaves and a broad one does not; it is divided by how much of it there is around (local
+    contrast normalisation, Jarrett et al. 2009), and 128 is none. A canvas that moves with the picture: paint that is made
+    of it moves as well, by fractions of a pixel and where the eye sees nothing but a plane.
+    """
+    rows, columns, _ = tiles.shape
+    parts = tiles[..., : TILE**2].reshape(rows, columns, TILE, TILE).transpose(0, 2, 1, 3)
+    luma = parts.reshape(rows * TILE, columns * TILE).astype(np.float32)
+    detail = _blurred(luma, [1, 2, 1]) - _blurred(luma, [1, 2, 3, 4, 5, 4, 3, 2, 1])
+    energy = np.square(detail).reshape(rows, TILE, columns, TILE).mean((1, 3))
+    gain = 1 / np.sqrt(_blurred(energy, [1, 8, 28, 56, 70, 56, 28, 8, 1]) + np.float32(FAINT**2))
+    for axis in range(2):
+        gain = _stretched(gain, axis)
+    codes = np.clip(detail * gain, -STRONGEST, STRONGEST) * np.float32(126 / STRONGEST)
+    folded = np.rint(codes + 128).reshape(rows, TILE, columns, TILE).transpose(0, 2, 1, 3)
+    return folded.reshape(rows, columns, TILE**2).astype(np.uint8)
+
+
+def _blurred(plane: np.ndarray, taps: list[int]) -> np.ndarray:
+    """Blurred both ways by `taps` over their sum; beyond the edge, the edge."""
+    weights, reach = np.array(taps, np.float32) / np.float32(sum(taps)), len(taps) // 2
+    for axis in range(2):
+        padded = np.pad(plane, [(reach, reach) if axis == side else (0, 0) for side in range(2)], mode="edge")
+        length = plane.shape[axis]
+        parts = (weight * padded.take(range(i, i + length), axis) for i, weight in enumerate(weights))
+        plane = np.stack(list(parts)).sum(0, dtype=np.float32)
+    return plane
+
+
+def _stretched(values: np.ndarray, axis: int) -> np.ndarray:
+    """TILE times as many along an axis, linearly between the middles of tiles."""
+    place = (np.arange(values.shape[axis] * TILE, dtype=np.float32) + 0.5) / TILE - 0.5
+    before = np.floor(place).astype(int)
+    last = values.shape[axis] - 1
+    one, other = (values.take(np.clip(index, 0, last), axis) for index in (before, before + 1))
+    share = np.expand_dims((place - before).astype(np.float32), 1 - axis)
+    return one + share * (other - one)
 
 
 def unpack_plane(tiles: np.ndarray, first_channel: int, side: int, shape: tuple[int, int]) -> np.ndarray:

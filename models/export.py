@@ -1,8 +1,9 @@
 """The trained network, for one style and one colour encoding, as an ONNX model of plain 8-bit convolutions.
 
 The graph is in Q/DQ form: weights int8, symmetric, one step per output channel; activations uint8 with zero point 0 (they
-follow a ReLU), one step per tensor; biases float. The picture goes in and out as bytes in tiles, `tiles` and `painted`:
-uint8 [1, h, w, 24] (`models.tiles`), h and w even, so that no layout or type is ever converted outside of it.
+follow a ReLU), one step per tensor; biases float. The picture goes in and out as bytes in tiles, `tiles`
+uint8 [1, h, w, 40] and `painted` uint8 [1, h, w, 24] (`models.tiles`), h and w even, so that no layout or type is ever
+converted outside of it.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.colour import Encoding, tile_transform
 
-CHANNELS = 24
+PAINTED, SEEN = 24, 40  # channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,12 @@ def fold_colour(painter: Painter, encoding: Encoding) -> Painter:
     """The same painter for pictures in another colour encoding: codes in, codes out, canonical colours within."""
     matrix, offset = tile_transform(encoding)
     enter, leave = painter.layers["enter"], painter.layers["leave"]
+    colours, texture = np.split(enter.weight, [PAINTED], 1)  # which is alike in any encoding
     inverse = np.linalg.inv(matrix)
     folded = dict(painter.layers)
     folded["enter"] = Layer(
-        np.einsum("oikl,ij->ojkl", enter.weight, matrix).astype(np.float32),
-        (enter.bias + np.einsum("oikl,i->o", enter.weight, offset)).astype(np.float32),
+        np.concatenate([np.einsum("oikl,ij->ojkl", colours, matrix), texture], 1).astype(np.float32),
+        (enter.bias + np.einsum("oikl,i->o", colours, offset)).astype(np.float32),
     )
     folded["leave"] = Layer(
         np.einsum("po,oikl->pikl", inverse, leave.weight).astype(np.float32),
@@ -109,7 +111,7 @@ class Graph:
         return self.quantised(self.node("Relu", [x], f"{name}.relu"), name, self.painter.ranges[name] / 255)
 
     def enter(self) -> str:
-        """The picture as the first layer takes it, [1, 24, h, w]: (code - 128) / 255, so that zero padding is grey."""
+        """The picture as the first layer takes it, [1, 40, h, w]: (code - 128) / 255, so that zero padding is grey."""
         step, zero = self.constant("pixel.step", np.float32(1 / 255)), self.constant("pixel.zero", np.uint8(128))
         pixels = self.node("DequantizeLinear", ["tiles", step, zero], "pixels")
         return self.node("Transpose", [pixels], "planes", perm=[0, 3, 1, 2])
@@ -149,12 +151,12 @@ def written(graph: Graph, grid: tuple[int | str, int | str], count: int = 1) -> 
     x = graph.activation(graph.convolution(x, "refine"), "refine")
     graph.leave(graph.convolution(x, "leave"))
 
-    def picture(name: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.UINT8, [count, *grid, CHANNELS])
+    def picture(name: str, channels: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.UINT8, [count, *grid, channels])
 
-    inputs = [picture("tiles"), *graph.inputs]
+    inputs = [picture("tiles", SEEN), *graph.inputs]
     return helper.make_model(
-        helper.make_graph(graph.nodes, "allaprima", inputs, [picture("painted")], graph.constants),
+        helper.make_graph(graph.nodes, "allaprima", inputs, [picture("painted", PAINTED)], graph.constants),
         opset_imports=[helper.make_opsetid("", graph.opset)],
         ir_version=8 if graph.opset < 19 else 9,
         producer_name="allaprima",

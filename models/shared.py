@@ -4,7 +4,7 @@ What is compiled for a GPU takes its time, and a style is only numbers; so the w
 from a `Painter` whenever the style changes. TensorRT-RTX fuses such a convolution as it fuses one with constants, but for
 one small copy of the kernel a layer.
 
-Two forms, both with the pictures as bytes, uint8 [count, h, w, 24]:
+Two forms, both with the pictures as bytes, uint8 [count, h, w, 40] in and [count, h, w, 24] out:
 
 - `int8`: Q/DQ as TensorRT takes it, which knows neither uint8 nor zero points. Activations are at least 0, so their codes
   are 0..127, one step per tensor; kernels int8 codes, with a float32 scale and a bias per channel behind the convolution.
@@ -37,7 +37,7 @@ class _Open(Graph):
         return self.node("Conv", inputs, f"{name}.conv", kernel_shape=[3, 3], pads=[1] * 4, strides=[stride] * 2)
 
     def centred(self, number: type[np.floating], kind: int) -> str:
-        """The picture's codes as floats of one kind, [count, 24, h, w], grey at 0."""
+        """The picture's codes as floats of one kind, [count, 40, h, w], grey at 0."""
         codes = self.node("Cast", ["tiles"], "tiles.float", to=kind)
         centred = self.node("Sub", [codes, self.constant("grey", number(_GREY))], "tiles.centred")
         return self.node("Transpose", [centred], "planes", perm=[0, 3, 1, 2])

@@ -42,7 +42,7 @@ class Negative:
     depth = 1
 
     def __init__(self, grid: tuple[int, int], share: float, broken: Callable[[], None]):
-        self.tiles, self.share, self.broken = np.zeros((*grid, 24), np.uint8), share, broken
+        self.tiles, self.share, self.broken = np.zeros((*grid, 40), np.uint8), share, broken
 
     def input(self) -> np.ndarray:
         return self.tiles
@@ -52,7 +52,7 @@ class Negative:
 
     def collect(self) -> np.ndarray:
         self.broken()
-        painted = self.tiles.copy()
+        painted = self.tiles[..., :24].copy()
         painted[..., :16] = (235 - self.tiles[..., :16] * self.share).clip(16, 235)
         return painted
 

@@ -37,7 +37,7 @@ def back(device: Any, array: Any) -> np.ndarray:
     ("size", "inputs", "outputs", "more"),
     [
         ((19, 21), 32, 32, {}),  # a part of a block at the right and below
-        ((16, 16), 24, 32, {"outside": 128}),  # the picture: grey around it, three quarters of a chunk
+        ((16, 16), 40, 32, {"outside": 128}),  # the picture: grey around it, a chunk and a quarter
         ((5, 3), 96, 24, {}),  # the last layer, of a picture smaller than a block
         ((18, 34), 32, 96, {"halving": True}),
         ((9, 10), 96, 32, {"doubled": True, "skip": "x", "skip_scale": 0.7}),
@@ -75,13 +75,13 @@ def test_the_network_paints_the_codes_of_the_shipped_one(device):
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # to the letter; it rounds twice otherwise
     library, grid = Library(), tile_grid(64, 40)
-    random = np.random.default_rng(0).integers(60, 200, (-(-grid[0] // 4), -(-grid[1] // 4), 24), np.uint8)
+    random = np.random.default_rng(0).integers(60, 200, (-(-grid[0] // 4), -(-grid[1] // 4), 40), np.uint8)
     tiles = random.repeat(4, 0).repeat(4, 1)[: grid[0], : grid[1]].copy()
     network = None
     for style in ("starry-night", "great-wave"):
         painter = fold_colour(library.painter(library.conditioning(style)), Encoding((0.299, 0.114), False))
         network = network or CudaEngine(painter, grid, "test", "test").network(device)
-        painted = device.zeros((1, *tiles.shape), np.uint8)
+        painted = device.zeros((1, *grid, 24), np.uint8)
         network.load(weights_of(painter))
         network.run(on(device, tiles[None]), painted)
         device.mark().synchronize()
@@ -102,8 +102,8 @@ def test_several_pictures_at_once_are_painted_like_each_alone(device, engine):
         torch_cuda = pytest.importorskip("engine.stylizers.torch_cuda", reason="needs PyTorch")
         weights = torch_cuda.weights_of(painter)
         made = torch_cuda.TorchEngine(painter, weights)
-    tiles = on(device, np.random.default_rng(0).integers(0, 256, (3, *grid, 24), np.uint8))
-    together, alone = (device.zeros(tiles.shape, np.uint8) for _ in range(2))
+    tiles = on(device, np.random.default_rng(0).integers(0, 256, (3, *grid, 40), np.uint8))
+    together, alone = (device.zeros((3, *grid, 24), np.uint8) for _ in range(2))
     networks = made.network(device, 3), made.network(device)
     for network in networks:
         network.load(weights)

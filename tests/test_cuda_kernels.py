@@ -94,11 +94,33 @@ def test_packing_equals_the_reference(device, width, height, interleaved):
     luma, cb, cr = planes_of(width, height)
     chroma, layout = chroma_of(cb, cr, interleaved)
     rows, columns = tile_grid(width, height)
-    tiles = on(device, np.zeros((rows, columns, 24), np.uint8))
+    tiles = on(device, np.zeros((rows, columns, 40), np.uint8))
     luma_there = on(device, pitched(luma))
     camera = (luma_there, luma_there.shape[1], on(device, chroma), *layout)
     launch(device, "pack_tiles", (columns, rows), ROWS_OF_32, *camera, width, height, tiles, rows, columns)
-    np.testing.assert_array_equal(back(device, tiles), reference.pack_tiles(luma, cb, cr))
+    np.testing.assert_array_equal(back(device, tiles)[..., :24], reference.pack_tiles(luma, cb, cr))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("fainter", [1, 16, 64])
+def test_texture_equals_the_reference(device, width, height, fainter):
+    luma, *chroma = planes_of(width, height)
+    luma = luma // fainter
+    packed = reference.pack_tiles(luma, *chroma)
+    rows, columns, _ = packed.shape
+    plane, grid = on(device, pitched(luma)), (rows, columns)
+    detail = device.zeros((rows * 4, columns * 4), f32)
+    energy, gain = device.zeros(grid, f32), device.zeros(grid, f32)
+    tiles = on(device, np.concatenate([packed, np.zeros((*grid, 16), np.uint8)], 2))
+    pixels = (columns * 4, rows * 4)
+    launch(device, "find_detail", pixels, ROWS_OF_32, plane, plane.shape[1], width, height, detail, energy, *grid)
+    launch(device, "measure_detail", (columns, rows), ROWS_OF_32, energy, gain, *grid)
+    launch(device, "write_texture", (columns, rows), ROWS_OF_32, detail, gain, tiles, *grid)
+    found = back(device, tiles)
+    np.testing.assert_array_equal(found[..., :24], packed)
+    apart = np.abs(found[..., 24:].astype(int) - reference.texture(packed))
+    assert apart.max() <= 1  # which way the half of a code is rounded
+    assert apart.mean() < 1e-3
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)

@@ -261,14 +261,14 @@ def test_pytorch_paints_what_the_shipped_network_paints(device):
     from engine.stylizers.torch_cuda import TorchEngine, weights_of
 
     library, grid = Library(), tile_grid(64, 48)
-    tiles = np.random.default_rng(0).integers(60, 200, (*grid, 24), np.uint8)
+    tiles = np.random.default_rng(0).integers(60, 200, (*grid, 40), np.uint8)
     tiles = np.repeat(np.repeat(tiles[::4, ::4], 4, 0), 4, 1)[: grid[0], : grid[1]].copy()
     network = None
     for style in ("starry-night", "great-wave"):
         painter = library.painter(library.conditioning(style))
         if network is None:
             network = TorchEngine(painter, weights_of(painter)).network(device)
-        painted = np.zeros_like(tiles)
+        painted = np.zeros((*grid, 24), np.uint8)
         network.load(weights_of(painter))
         network.run(tiles[None], painted[None])
         session = ort.InferenceSession(to_onnx(painter).SerializeToString(), providers=["CPUExecutionProvider"])

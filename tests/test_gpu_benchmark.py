@@ -22,7 +22,7 @@ class Negative:
     def load(self, weights: Any) -> None: ...
 
     def run(self, tiles: np.ndarray, painted: np.ndarray) -> None:
-        np.subtract(255, tiles, out=painted)
+        np.subtract(255, tiles[..., :24], out=painted)
 
 
 CANDIDATE = Candidate("negative fp16", Negative(), {})

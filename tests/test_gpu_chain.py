@@ -54,10 +54,10 @@ def negative(device: Any) -> Any:
 
     def run(tiles: Any, painted: Any) -> None:
         if isinstance(device, CpuDevice):
-            np.subtract(255, tiles, out=painted)
+            np.subtract(255, tiles[..., :24], out=painted)
         else:
             with device.stream:
-                np.subtract(255, tiles, out=painted)
+                np.subtract(255, tiles[..., :24], out=painted)
 
     return run
 

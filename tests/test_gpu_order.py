@@ -44,7 +44,7 @@ def negative(device: Any) -> Any:
 
     def run(tiles: np.ndarray, painted: np.ndarray) -> None:
         def work() -> None:
-            np.subtract(255, tiles, out=painted)
+            np.subtract(255, tiles[..., :24], out=painted)
 
         device.give("kernels", work) if isinstance(device, LazyDevice) else work()
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from scenes import field_of
+from scenes import field_of, texture
 
+from engine.seeing import Seeing
 from kernels import cpu, reference
 from kernels.layout import BLOCK, BORDER, tile_grid
 
@@ -23,6 +24,45 @@ def test_packing_equals_the_reference(width, height):
     tiles = np.zeros((*tile_grid(width, height), 24), np.uint8)
     cpu.pack_tiles(*planes, tiles)
     np.testing.assert_array_equal(tiles, reference.pack_tiles(*planes))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("fainter", [1, 16, 64])
+def test_texture_equals_the_reference(width, height, fainter):
+    luma, *chroma = planes_of(width, height)
+    luma = luma // fainter
+    tiles = np.zeros((*tile_grid(width, height), 40), np.uint8)
+    Seeing.for_size(width, height).show((luma, *chroma), tiles)
+    packed = reference.pack_tiles(luma, *chroma)
+    np.testing.assert_array_equal(tiles[..., :24], packed)
+    apart = np.abs(tiles[..., 24:].astype(int) - reference.texture(packed))
+    assert apart.max() <= 1  # which way the half of a code is rounded
+    assert apart.mean() < 1e-3
+
+
+def texture_of(luma: np.ndarray) -> np.ndarray:
+    """As one plane, 0 where there is none."""
+    chroma = np.zeros(((luma.shape[0] + 1) // 2, (luma.shape[1] + 1) // 2), np.uint8)
+    found = reference.texture(reference.pack_tiles(luma, chroma, chroma))
+    return reference.unpack_plane(found, 0, 4, luma.shape).astype(int) - 128
+
+
+def test_texture_is_as_strong_where_hardly_anything_is_seen():
+    luma = 128 + (texture(256, 192, 0, smooth=1.5) - f32(128)) * np.linspace(0.2, 1, 256, dtype=f32)
+    left, right = slice(40), slice(-40, None)
+    found = texture_of(np.rint(luma).astype(np.uint8))
+    assert luma[:, left].std() < 0.4 * luma[:, right].std()
+    assert found[:, left].std() > 0.8 * found[:, right].std()
+
+
+def test_texture_moves_with_the_picture():
+    wide = texture(264, 200, 0, smooth=2)
+    here, there = texture_of(wide[:192, :256])[32:160, 32:224], texture_of(wide[2:194, 3:259])[30:158, 29:221]
+    assert np.abs(here - there).mean() < 0.05 * here.std()  # but for the gains, which are interpolated between tiles
+
+
+def test_a_plane_without_detail_has_no_texture():
+    assert not texture_of(np.full((48, 64), 77, np.uint8)).any()
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)

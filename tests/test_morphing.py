@@ -7,9 +7,9 @@ import pytest
 from scenes import frame_of, texture
 from workshop import follow, paint, until
 
+from engine.seeing import Seeing
 from engine.stylizers import morphing, open_stylizer
 from engine.stylizers.morphing import MORPH, SETTLING, STEP, Wish, next_vector
-from kernels import cpu
 from models.colour import Encoding
 
 
@@ -212,7 +212,7 @@ def test_the_real_network_ends_where_another_begins(monkeypatch):
     for first in ("starry-night", "great-wave:0.5,starry-night:0.5"):
         stylizer = open_stylizer(first, (64, 48), Encoding(), strength=0.8).stylizer
         follow(stylizer, "great-wave:0.5,starry-night:0.5", 0.8)
-        cpu.pack_tiles(*frame.planes, stylizer.input())
+        Seeing.for_size(64, 48).show(frame.planes, stylizer.input())
         stylizer.submit()
         painted.append(stylizer.collect().copy())
         stylizer.close()

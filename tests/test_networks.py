@@ -10,8 +10,9 @@ import pytest
 from scenes import texture
 
 from engine.errors import StylizerError, UsageError
+from engine.seeing import Seeing
 from engine.stylizers import BACKENDS, fitting, installed, open_stylizer, openvino
-from kernels import cpu, reference
+from kernels import reference
 from kernels.layout import TILE, tile_grid
 from models.colour import Encoding, tile_transform
 from models.export import Painter, fold_colour, to_onnx
@@ -36,7 +37,7 @@ def picture(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def painted(backend: str, planes: tuple[np.ndarray, ...], encoding: Encoding = BT601_LIMITED) -> np.ndarray:
     stylizer = open_stylizer("starry-night", SIZE, encoding, backend).stylizer
-    cpu.pack_tiles(*planes, stylizer.input())
+    Seeing.for_size(*SIZE).show(planes, stylizer.input())
     stylizer.submit()
     return stylizer.collect().copy()
 
@@ -65,7 +66,7 @@ def test_no_style_lays_a_grid_of_tiles_over_the_picture(network, name):
     stylizer = openvino.OpenVinoStylizer(library.painter(library.conditioning(name)), tile_grid(*SIZE), 1)
     places = []
     for seed in range(4):
-        cpu.pack_tiles(*picture(seed), stylizer.input())
+        Seeing.for_size(*SIZE).show(picture(seed), stylizer.input())
         stylizer.submit()
         places.append(stylizer.collect().astype(float).mean((0, 1)))
     mean = np.mean(places, 0)
@@ -86,7 +87,7 @@ def frame_of_border(painter: Painter) -> float:
         parts = []
         for at in (0, over):
             cut = [plane[at // k : (at + height) // k, at // k : (at + width) // k] for plane, k in planes]
-            cpu.pack_tiles(*map(np.ascontiguousarray, cut), stylizer.input())
+            Seeing.for_size(width, height).show(list(map(np.ascontiguousarray, cut)), stylizer.input())
             stylizer.submit()
             parts.append(reference.unpack_plane(stylizer.collect(), 0, TILE, (height, width)).astype(float))
         apart = parts[1][:-over, :-over] - parts[0][over:, over:]
@@ -138,7 +139,7 @@ def test_frames_come_out_in_the_order_they_went_in():
     stylizer = open_stylizer("starry-night", SIZE, BT601_LIMITED, "openvino", depth=2).stylizer
     found = []
     for seed in range(4):
-        cpu.pack_tiles(*picture(seed), stylizer.input())
+        Seeing.for_size(*SIZE).show(picture(seed), stylizer.input())
         stylizer.submit()
         if seed:
             found.append(stylizer.collect().copy())
@@ -154,12 +155,13 @@ def test_the_colour_matrix_is_folded_in_without_changing_the_picture(encoding):
     """The same scene, written down in another encoding, comes out as the same painting in that encoding."""
     matrix, offset = tile_transform(encoding)
     canonical = reference.pack_tiles(*(plane // 2 + 64 for plane in picture()))  # colours that all encodings hold
+    textured = reference.texture(canonical)
     codes = (canonical.astype(float) - 128) / 255
     encoded = np.clip(np.rint((codes - offset) @ np.linalg.inv(matrix).T * 255 + 128), 0, 255).astype(np.uint8)
     results = []
     for tiles, chosen in ((canonical, Encoding()), (encoded, encoding)):
         stylizer = open_stylizer("great-wave", SIZE, chosen, "openvino").stylizer
-        stylizer.input()[:] = tiles
+        stylizer.input()[:] = np.concatenate([tiles, textured], 2)
         stylizer.submit()
         results.append(stylizer.collect().astype(float))
     back = (((results[1] - 128) / 255) @ matrix.T + offset) * 255 + 128
@@ -269,6 +271,7 @@ def test_the_merged_network_paints_what_the_network_paints(network):
     library = Library(shipped()).of(network)
     painter = fold_colour(library.painter(library.conditioning("udnie")), BT601_LIMITED)
     tiles = reference.pack_tiles(*picture())
+    tiles = np.concatenate([tiles, reference.texture(tiles)], 2)
     for model in (to_onnx(painter), onnx.load_from_string(to_merged_onnx(painter))):
         onnx.checker.check_model(model, full_check=True)
     feeds = {"tiles": tiles[None]}

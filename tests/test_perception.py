@@ -93,7 +93,10 @@ def unchanging() -> Painter:
         return Layer(weight, np.zeros(len(matrix), np.float32))
 
     shapes = {"down": (8, 48), "block0a": (8, 8), "block0b": (8, 8), "up": (48, 8)}
-    layers = {"enter": layer(both), **{name: layer(np.zeros(shape)) for name, shape in shapes.items()}}
+    layers = {
+        "enter": layer(np.pad(both, ((0, 0), (0, 16)))),
+        **{name: layer(np.zeros(shape)) for name, shape in shapes.items()},
+    }
     layers |= {"refine": layer(np.eye(48)), "leave": layer(both.T)}
     return Painter(layers, dict.fromkeys([*list(layers)[:-1]], 0.51))
 

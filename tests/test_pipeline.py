@@ -69,7 +69,7 @@ class Inverter:
 
     def __init__(self, depth: int = 1, delay: float = 0.0):
         self.depth, self.delay = depth, delay
-        self.tiles = [np.zeros((*tile_grid(*SIZE), 24), np.uint8) for _ in range(depth + 1)]
+        self.tiles = [np.zeros((*tile_grid(*SIZE), 40), np.uint8) for _ in range(depth + 1)]
         self.submitted = self.collected = 0
         self.wished: list[Wish] = []
         self.facts = Facts("test", "1", "here", "exact", *SIZE, "a", 1.0, depth, network="fast")
@@ -93,7 +93,7 @@ class Inverter:
         time.sleep(self.delay)
         tiles = self.tiles[self.collected % len(self.tiles)]
         self.collected += 1
-        return 255 - tiles
+        return 255 - tiles[..., :24]
 
 
 def film(count: int) -> list[Frame]:

@@ -5,9 +5,9 @@ import pytest
 from scenes import frame_of, texture
 from workshop import Moulded, Network, follow, is_ready, paint, until
 
+from engine.seeing import Seeing
 from engine.stylizers import morphing, open_stylizer
 from engine.stylizers.morphing import SETTLING, Wish
-from kernels import cpu
 from models.colour import Encoding
 
 
@@ -110,7 +110,7 @@ def test_the_real_pliable_network_paints_what_the_one_for_the_style_alone_does(e
     assert stylizer.painting is not alone
     painted = []
     for each in (stylizer, alone):
-        cpu.pack_tiles(*frame_of(texture(64, 48)).planes, each.input())
+        Seeing.for_size(64, 48).show(frame_of(texture(64, 48)).planes, each.input())
         each.submit()
         painted.append(each.collect().astype(int))
         each.close()

@@ -13,9 +13,10 @@ import pytest
 from scenes import texture
 
 from engine.errors import StylizerError
+from engine.seeing import Seeing
 from engine.stylizers import open_stylizer, tensorrt
 from engine.stylizers.tensorrt import TensorRtEngine, TensorRtNetwork
-from kernels import cpu, device
+from kernels import device
 from kernels.layout import tile_grid
 from models.colour import Encoding
 from models.export import Painter, fold_colour, to_onnx
@@ -50,9 +51,9 @@ class TestTheGraph:
     @pytest.mark.parametrize("style", ["starry-night", "edtaonisl"])
     def test_it_paints_what_the_shipped_one_paints(self, precision, style):
         painter = painter_of(style)
-        tiles = np.zeros((1, *GRID, 24), np.uint8)
+        tiles = np.zeros((1, *GRID, 40), np.uint8)
         planes = [texture(SIZE[0] // side, SIZE[1] // side, seed, smooth=4) for side, seed in ((1, 0), (2, 1), (2, 2))]
-        cpu.pack_tiles(*planes, tiles[0])
+        Seeing.for_size(*SIZE).show(planes, tiles[0])
         expected = run(to_onnx(painter).SerializeToString(), {"tiles": tiles})
         found = run(graph_of(precision, style), {"tiles": tiles} | open_weights(painter, precision))
         error = np.square(found.astype(float) - expected).mean()
@@ -61,7 +62,7 @@ class TestTheGraph:
     @pytest.mark.parametrize("precision", FORMS)
     def test_several_pictures_at_once_are_painted_like_each_alone(self, precision):
         painter = painter_of()
-        tiles = np.random.default_rng(0).integers(0, 256, (3, *GRID, 24), np.uint8)
+        tiles = np.random.default_rng(0).integers(0, 256, (3, *GRID, 40), np.uint8)
         weights = open_weights(painter, precision)
         together = run(to_open_onnx(painter, GRID, precision, 3).SerializeToString(), {"tiles": tiles} | weights)
         alone = [run(graph_of(precision), {"tiles": tiles[i : i + 1]} | weights)[0] for i in range(3)]
@@ -78,7 +79,7 @@ class TestTheGraph:
         assert max(np.prod(constant.dims) for constant in model.graph.initializer) < 200
         weights = open_weights(painter_of(), precision)
         shapes = {i.name: tuple(d.dim_value for d in i.type.tensor_type.shape.dim) for i in model.graph.input}
-        assert shapes == {"tiles": (1, *GRID, 24)} | {name: array.shape for name, array in weights.items()}
+        assert shapes == {"tiles": (1, *GRID, 40)} | {name: array.shape for name, array in weights.items()}
 
 
 class TestBuilding:
@@ -92,9 +93,9 @@ class TestBuilding:
         _, network = tensorrt.parsed(graph_of(precision))
         inputs = {t.name: t for t in (network.get_input(i) for i in range(network.num_inputs))}
         output = network.get_output(0)
-        for tensor in (inputs["tiles"], output):
+        for tensor, channels in ((inputs["tiles"], 40), (output, 24)):
             assert tensor.dtype == trt.uint8
-            assert tuple(tensor.shape) == (1, *GRID, 24)
+            assert tuple(tensor.shape) == (1, *GRID, channels)
         assert network.num_outputs == 1
         assert inputs["refine.kernel"].dtype == {"int8": trt.int8, "fp16": trt.float16}[precision]
         assert network.get_flag(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
@@ -115,7 +116,7 @@ class TestBuilding:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         assert builder.build_serialized_network(network, config) is not None
         layers = re.findall(r"LayerType: correlation, Inputs: \[ \{.*?Datatype: (\w+)", "\n".join(lines))
-        assert layers == [kind] * 13
+        assert layers == [kind] * len(painter_of().layers)
 
     def test_what_tensorrt_refuses_is_one_line(self):
         with pytest.raises(StylizerError, match="does not take the network") as refused:
@@ -233,7 +234,7 @@ class TestTheNetwork:
     def test_every_input_of_the_graph_is_given_its_place(self):
         context, weights = FakeContext(), open_weights(painter_of(), "int8")
         network = TensorRtNetwork(context, FakeDevice(), weights)  # type: ignore[arg-type]
-        tiles, painted = (FakeDevice().zeros((1, *GRID, 24), np.uint8) for _ in range(2))
+        tiles, painted = (FakeDevice().zeros((1, *GRID, channels), np.uint8) for channels in (40, 24))
         network.run(tiles, painted)
         named = {i.name for i in onnx.load_from_string(graph_of("int8")).graph.input} | {"painted"}
         assert set(context.addresses) == named

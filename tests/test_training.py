@@ -8,19 +8,22 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from scenes import colours
+from scenes import colours, texture
 
 torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from kernels import reference  # noqa: E402
 from models.export import to_onnx  # noqa: E402
 from models.library import Library, LibraryError, read_picture  # noqa: E402
 from models.networks.generator import SHAPES, Generator, Shape  # noqa: E402
-from models.tiles import rgb_to_tiles  # noqa: E402
+from models.tiles import seen  # noqa: E402
+from models.tiles import texture as tiles_texture  # noqa: E402
 from models.training import anchors, atelier, device, losses, pictures, publish, refine, train  # noqa: E402
 from models.training.atelier import Atelier  # noqa: E402
 from models.training.growth import grown  # noqa: E402
+from models.training.lazy import LazyAdam  # noqa: E402
 from models.training.loop import Course  # noqa: E402
 from models.training.mean import Mean  # noqa: E402
 from models.training.options import add_losses  # noqa: E402
@@ -63,12 +66,20 @@ def options(folders, vgg_file, **changed) -> argparse.Namespace:
 
 
 def tiles(seed: int, side: int = 64) -> torch.Tensor:
-    return rgb_to_tiles(to_tensor(colours(side, seed)[None]))
+    return seen(to_tensor(colours(side, seed)[None]))
 
 
 @pytest.mark.parametrize(("name", "most"), [("fast", 3.5e9), ("fine", 15e9)])
 def test_the_networks_are_as_light_as_promised(name, most):
     assert SHAPES[name].macs(640, 360) <= most
+
+
+def test_training_sees_the_texture_that_the_kernels_find():
+    planes = [texture(96, 64, 1, 1.5), *(texture(48, 32, seed, 1.5) for seed in (2, 3))]
+    packed = reference.pack_tiles(*planes)
+    codes = torch.from_numpy(packed).permute(2, 0, 1)[None].float()
+    found = tiles_texture((codes - 128) / 255)[0].permute(1, 2, 0) * 255 + 128
+    np.testing.assert_allclose(found, reference.texture(packed), atol=0.51)
 
 
 def test_every_style_has_a_place_for_each_of_its_numbers():
@@ -178,15 +189,38 @@ def test_a_finer_network_teaches_as_well(folders, vgg_file, small):
     assert all(entry["teacher"] > 0 for entry in log)
 
 
-def test_the_encoder_goes_on_learning_alone(folders, vgg_file, small):
+@pytest.mark.parametrize("learning", ["encoder", "vectors"])
+def test_one_part_goes_on_learning_alone(folders, vgg_file, small, learning):
     train.run(options(folders, vgg_file, iterations=2))
-    before, _ = atelier.load(folders / "out.st")
     (folders / "out.st").rename(folders / "network.st")
-    train.run(options(folders, vgg_file, iterations=2, begin_from=folders / "network.st", encoder_only=True))
-    after, _ = atelier.load(folders / "out.st")
-    torch.testing.assert_close(after.table, before.table, rtol=0, atol=0)
-    torch.testing.assert_close(after.generator.kernels["up"], before.generator.kernels["up"], rtol=0, atol=0)
-    assert not torch.equal(after.encoder.head.weight, before.encoder.head.weight)
+    train.run(options(folders, vgg_file, iterations=2, begin_from=folders / "network.st", only=learning))
+    parts = [dict(atelier.load(folders / name)[0].named_parameters()) for name in ("network.st", "out.st")]
+    changed = {name for name, before in parts[0].items() if not torch.equal(before, parts[1][name])}
+    assert changed
+    assert all(name == "table" if learning == "vectors" else name.startswith("encoder.") for name in changed)
+
+
+def test_vectors_rest_until_they_are_asked_for():
+    layer, table = torch.nn.Linear(3, 3), torch.nn.Parameter(torch.zeros(4, 3))
+    optimiser = LazyAdam([*layer.parameters(), table], table, 0.01)
+    for row in (1, 2, 2):
+        optimiser.zero_grad()
+        before = table.detach().clone()
+        layer(table[row] + torch.ones(3)).square().sum().backward()
+        optimiser.step()
+        moved = (table.detach() - before).abs().amax(1)
+        assert moved[row] > 0
+        assert moved.count_nonzero() == 1
+    first = (table.detach()[1]).abs()
+    torch.testing.assert_close(first, torch.full_like(first, 0.03))  # of Adam's steps the first is as long as its rate
+
+
+def test_every_named_painting_has_its_turn(vgg_file):
+    loss = losses.StyleLoss(losses.Vgg19(vgg_file), losses.Judgement())
+    named = pictures.Styles([colours(64, seed) for seed in range(5)], loss, torch.device("cpu"))
+    teacher = train.Teacher(named, None, losses.Weights())
+    asked = [style for _ in range(5) for style in teacher.lesson(2).styles]
+    assert sorted(asked[:5]) == sorted(asked[5:]) == list(range(5))
 
 
 def test_a_checkpoint_of_other_paintings_cannot_be_resumed(folders, vgg_file, small):
@@ -353,7 +387,7 @@ def test_channels_that_have_died_begin_anew_and_no_painting_changes():
     torch.testing.assert_close(painted(twin), before, rtol=0, atol=1e-5)
     for one in (student, twin):
         activations: list[tuple[str, torch.Tensor]] = []
-        one.generator(tiles(5), one.table[2:], lambda *seen, to=activations: to.append(seen))
+        one.generator(tiles(5), one.table[2:], lambda *both, to=activations: to.append(both))
         active = {name: (values > 0).float().mean((0, 2, 3)) for name, values in activations}
         assert float(active["block0a"][[3, 5]].min()) > 0.2 < float(active["refine"][0])
     assert revive([student], pictures) == 0

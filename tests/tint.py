@@ -34,7 +34,7 @@ class Tint:
     def run(self, tiles: np.ndarray, painted: np.ndarray) -> None:
         if self.breaks:
             raise RuntimeError("an illegal memory access\nwas encountered")
-        painted[:] = tiles // 2 + self.arena.arrays["shade"] // 2
+        painted[:] = tiles[..., :24] // 2 + self.arena.arrays["shade"] // 2
 
 
 class TintOnCpu(Deferred):

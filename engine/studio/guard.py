@@ -8,7 +8,7 @@ import numpy as np
 from engine.report import Facts
 from engine.stylizers import Painting, Stylizer
 from engine.stylizers.morphing import Wish
-from kernels.layout import CHANNELS
+from kernels.layout import CHANNELS, SEEN
 
 AGAIN = 2.0  # seconds from a failure to the next try
 
@@ -25,7 +25,7 @@ class Guard:
         self._make, self._wait = make, wait
         self._painting = first
         self._ready: Painting | None = None
-        self._input = np.zeros((*grid, CHANNELS), np.uint8)  # the camera's tiles, which are shown where nothing is painted
+        self._input = np.zeros((*grid, SEEN), np.uint8)  # the camera's tiles, which are shown where nothing is painted
         self._closed = threading.Event()
         if first is None:
             self._mend()
@@ -51,7 +51,7 @@ class Guard:
                 return self._painting.stylizer.collect()
             except Exception as error:
                 self._fail(error)
-        return self._input
+        return np.ascontiguousarray(self._input[..., :CHANNELS])
 
     def wish(self, wish: Wish) -> None:
         ready, self._ready = self._ready, None

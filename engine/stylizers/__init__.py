@@ -18,7 +18,7 @@ from engine.errors import StylizerError, UsageError
 from engine.report import Facts
 from engine.stylizers.morphing import Made, MorphingStylizer, Mould, Wish
 from kernels import device
-from kernels.layout import CHANNELS, tile_grid
+from kernels.layout import tile_grid
 from models.colour import Encoding
 from models.export import Painter, fold_colour
 from models.library import Library, LibraryError
@@ -26,12 +26,12 @@ from models.pliable import PliableNetwork
 
 
 class Stylizer(Protocol):
-    """Paints tiles uint8 [h, w, 24] of one size in one style, first in, first out, up to `facts.depth` frames in flight.
+    """Paints tiles of one size in one style, first in, first out, up to `facts.depth` frames in flight.
 
-    `input` is where the next frame's tiles go; `submit` begins to paint them; `collect` waits for the oldest frame
-    submitted and returns its painted tiles, valid until `depth` + 1 more frames are submitted. Constructed from a painter in
-    the stream's own colours, the grid (h, w) of tiles, and the depth; raises ImportError where the backend is not installed
-    and any error of its own where it cannot run.
+    `input` is where the next frame's tiles with their texture go, uint8 [h, w, 40] (`engine.seeing`); `submit` begins to
+    paint them; `collect` waits for the oldest frame submitted and returns its painted tiles uint8 [h, w, 24], valid until
+    `depth` + 1 more frames are submitted. Constructed from a painter in the stream's own colours, the grid (h, w) of tiles,
+    and the depth; raises ImportError where the backend is not installed and any error of its own where it cannot run.
     """
 
     version: str
@@ -232,6 +232,6 @@ def _is_sound(library: Library) -> bool:
     return True
 
 
-def new_tiles(grid: tuple[int, int]) -> np.ndarray:
-    """Room for one frame's tiles, with the batch axis that networks want: uint8 [1, h, w, 24]."""
-    return np.zeros((1, *grid, CHANNELS), np.uint8)
+def new_tiles(grid: tuple[int, int], channels: int) -> np.ndarray:
+    """Room for one frame's tiles, with the batch axis that networks want: uint8 [1, h, w, `channels`]."""
+    return np.zeros((1, *grid, channels), np.uint8)

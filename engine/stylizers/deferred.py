@@ -5,14 +5,15 @@ from collections import deque
 import numpy as np
 
 from engine.stylizers import new_tiles
+from kernels.layout import SEEN
 
 
 class Deferred:
-    """The input side of `engine.stylizers.Stylizer`; `take` gives the oldest frame submitted, uint8 [1, h, w, 24]."""
+    """The input side of `engine.stylizers.Stylizer`; `take` gives the oldest frame submitted, uint8 [1, h, w, 40]."""
 
     def __init__(self, grid: tuple[int, int], depth: int):
         self.depth = depth
-        self._inputs = [new_tiles(grid) for _ in range(depth + 1)]
+        self._inputs = [new_tiles(grid, SEEN) for _ in range(depth + 1)]
         self._waiting: deque[np.ndarray] = deque()
         self._submitted = 0
 

@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 from engine.errors import StylizerError
 from engine.stylizers.on_device import Network
 from kernels.device import Device
-from kernels.layout import CHANNELS
+from kernels.layout import CHANNELS, SEEN
 
 _WARM, _RUNS, _ROUNDS = 10, 20, 5  # of a measurement
 
@@ -70,7 +70,7 @@ def fastest(record: Path, names: Iterable[str], measure: Callable[[str], float])
 
 def milliseconds(network: Network, device: Device, grid: tuple[int, int]) -> float:
     """What one frame takes on `device`, the best of some rounds."""
-    tiles, painted = (device.zeros((1, *grid, CHANNELS), np.uint8) for _ in range(2))
+    tiles, painted = (device.zeros((1, *grid, channels), np.uint8) for channels in (SEEN, CHANNELS))
     run = device.record(lambda: network.run(tiles, painted))
     times = []
     for count in [_WARM, *[_RUNS] * _ROUNDS]:

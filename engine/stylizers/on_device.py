@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kernels.device import Device, Event
-from kernels.layout import CHANNELS
+from kernels.layout import CHANNELS, SEEN
 from models.shared import Weights
 
 _ALIGNED = 256  # bytes, as TensorRT wants its tensors to begin
@@ -20,7 +20,7 @@ _ALIGNED = 256  # bytes, as TensorRT wants its tensors to begin
 
 class Network(Protocol):
     """A network on a device, in its stream. `load` gives it the weights of what is run later; `run` reads tiles and writes
-    the painted ones, device arrays uint8 [count, h, w, 24], and neither allocates nor waits."""
+    the painted ones, device arrays uint8 [count, h, w, 40] and [count, h, w, 24], and neither allocates nor waits."""
 
     def load(self, weights: Weights) -> None: ...
 
@@ -98,14 +98,14 @@ class _Lane:
     """The way of tiles from the host to the device, through the network, and back."""
 
     def __init__(self, device: Device, engine: Engine, grid: tuple[int, int], depth: int):
-        shape = (1, *grid, CHANNELS)
+        seen, painted = ((1, *grid, channels) for channels in (SEEN, CHANNELS))
         self.network = engine.network(device)
         self._device = device
-        self._tiles, self._painted = device.zeros(shape, np.uint8), device.zeros(shape, np.uint8)
+        self._tiles, self._painted = device.zeros(seen, np.uint8), device.zeros(painted, np.uint8)
         self._run = device.record(lambda: self.network.run(self._tiles, self._painted))
         # one more than in flight: the last result stays valid while the next frames are painted
-        self._inputs = [device.staging(shape, np.uint8) for _ in range(depth + 1)]
-        self._outputs = [device.staging(shape, np.uint8) for _ in range(depth + 1)]
+        self._inputs = [device.staging(seen, np.uint8) for _ in range(depth + 1)]
+        self._outputs = [device.staging(painted, np.uint8) for _ in range(depth + 1)]
         self._submitted = self._collected = 0
         self._waits: deque[Event] = deque()
 

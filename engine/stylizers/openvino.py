@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 
 from engine.stylizers import new_tiles
 from engine.stylizers.measured import write
-from kernels.layout import CHANNELS
+from kernels.layout import CHANNELS, SEEN
 from models.export import Painter
 from models.merged import to_merged_onnx
 from models.pliable import PliableNetwork
@@ -43,8 +43,8 @@ class _Lane:
         self.depth = depth
         # one more than in flight: the last result stays valid while the next frames are painted
         self._requests = [compiled.create_infer_request() for _ in range(depth + 1)]
-        self._inputs = [new_tiles(grid) for _ in self._requests]
-        self._outputs = [new_tiles(grid) for _ in self._requests]
+        self._inputs = [new_tiles(grid, SEEN) for _ in self._requests]
+        self._outputs = [new_tiles(grid, CHANNELS) for _ in self._requests]
         for request, source, target in zip(self._requests, self._inputs, self._outputs, strict=True):
             request.set_tensor("tiles", ov.Tensor(source, shared_memory=True))
             request.set_output_tensor(ov.Tensor(target, shared_memory=True))
@@ -117,7 +117,7 @@ def _device() -> str:
 
 def _compiled(model: bytes, grid: tuple[int, int], config: dict[str, Any]) -> ov.CompiledModel:
     network = _core().read_model(model)
-    network.reshape({"tiles": [1, *grid, CHANNELS]})
+    network.reshape({"tiles": [1, *grid, SEEN]})
     try:
         return _core().compile_model(network, "CPU", config)
     except RuntimeError:  # a version that knows nothing of _WHOLE

@@ -15,7 +15,7 @@ import numpy as np
 from kernels import dis, layout
 
 FOLDER = Path(__file__).parent
-SOURCES = ("paint", "motion", "search", "convolution")
+SOURCES = ("paint", "texture", "motion", "search", "convolution")
 PITCH = 128  # samples; rows then begin where any vector load may
 
 # places of what may change from frame to frame, in the array of settings
@@ -37,7 +37,8 @@ def options(wet_half: bool = False) -> list[str]:
 
     `wet_half` keeps wet planes in half precision: half the traffic, and steps of 1/8 code in the bright half of the range.
     """
-    numbers = {name: getattr(layout, name) for name in ("TILE", "CHANNELS", "MARGIN", "BLOCK", "PATCH")}
+    numbers = {name: getattr(layout, name) for name in ("TILE", "CHANNELS", "SEEN", "MARGIN", "BLOCK", "PATCH")}
+    numbers |= {name: getattr(layout, name) for name in ("FAINT", "STRONGEST")}
     numbers |= {name: getattr(dis, name) for name in ("STRIDE", "LEVELS", "FIRST", "AGAIN")}
     numbers |= {name: getattr(dis, name) for name in ("RIDGE", "SMOOTHNESS", "FIDELITY", "OVER_RELAXATION", "FLAT", "ROUGH")}
     numbers |= {"NEAR": dis.REACHES[0], "FAR": dis.REACHES[1]}

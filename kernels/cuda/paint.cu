@@ -10,7 +10,7 @@ static_assert(TILE == 4 && MARGIN % TILE == 0 && CHANNELS == 24 && BLOCK == 32, 
 
 __device__ inline unsigned word_of(byte a, byte b, byte c, byte d) { return a | b << 8 | c << 16 | unsigned(d) << 24; }
 
-// one thread packs one tile; edges are repeated
+// one thread packs one tile, but for its texture; edges are repeated
 extern "C" __global__ void pack_tiles(
     const byte* __restrict__ luma, int luma_pitch, const byte* __restrict__ chroma, int chroma_pitch, int step, int cr,
     int width, int height, byte* __restrict__ tiles, int rows, int columns) {
@@ -36,7 +36,7 @@ extern "C" __global__ void pack_tiles(
         const byte *lower = chroma + plane * cr + clamp(y + 1, last_y) * chroma_pitch;
         word[4 + plane] = word_of(upper[first], upper[second], lower[first], lower[second]);
     }
-    uint2* out = reinterpret_cast<uint2*>(tiles) + (row * columns + column) * 3;
+    uint2* out = reinterpret_cast<uint2*>(tiles) + (row * columns + column) * (SEEN / 8);
 #pragma unroll
     for (int pair = 0; pair < 3; ++pair) out[pair] = make_uint2(word[2 * pair], word[2 * pair + 1]);
 }

@@ -11,7 +11,7 @@ Johnson et al. 2016 (feed-forward style transfer) with three changes:
   all styles: it quantises to unsigned bytes with zero point 0. It reads and writes tiles of 4:2:0 samples (`models.tiles`):
   no transposed convolution, no 9x9, no RGB.
 
-    24 @1/4 -> wide @1/4 -> deep @1/8 -> residual blocks -> nearest x2 -> wide @1/4 (+ skip) -> wide @1/4 -> 24 @1/4
+    40 @1/4 -> wide @1/4 -> deep @1/8 -> residual blocks -> nearest x2 -> wide @1/4 (+ skip) -> wide @1/4 -> 24 @1/4
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.tiles import CHANNELS
+from models.tiles import CHANNELS, SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Shape:
         """(name, input channels, output channels, stride) of every convolution, in order."""
         trunk = [(f"block{i}{part}", self.deep, self.deep, 1) for i in range(self.blocks) for part in "ab"]
         return [
-            ("enter", CHANNELS, self.wide, 1),
+            ("enter", SEEN, self.wide, 1),
             ("down", self.wide, self.deep, 2),
             *trunk,
             ("up", self.deep, self.wide, 1),
@@ -67,13 +67,14 @@ class Shape:
         return total
 
 
-SHAPES = {"fast": Shape(32, 96, 4), "fine": Shape(96, 160, 5)}
+SHAPES = {"fast": Shape(48, 96, 3), "fine": Shape(96, 160, 5)}
 
 Watch = Callable[[str, Tensor], None]
 
 
 class Generator(nn.Module):
-    """Paints tiles float [N, 24, h, w] (h and w even), not clipped, under conditioning float [S, D].
+    """Paints tiles float [N, 24, h, w], not clipped, from tiles with their texture [N, 40, h, w] (h and w even), under
+    conditioning float [S, D].
 
     N is a multiple of S: the first N / S tiles are painted in the first style, the next in the second.
     """

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.library import Library
 from models.networks.encoder import StyleEncoder
 from models.networks.generator import Generator, Shape
-from models.tiles import MARGIN, rgb_to_tiles, tiles_to_rgb
+from models.tiles import MARGIN, seen, tiles_to_rgb
 from models.training import checkpoint
 from models.training.device import autocast
 from models.training.losses import clip
@@ -30,7 +30,7 @@ class Atelier(nn.Module):
 
     def begin(self, rgb: Tensor) -> None:
         """Set all conditioning to the same balanced start, from a few pictures float [N, 3, H, W]."""
-        vector = self.generator.balance(rgb_to_tiles(rgb))
+        vector = self.generator.balance(seen(rgb))
         with torch.no_grad():
             self.table.copy_(vector.expand_as(self.table))
             self.encoder.head.bias.copy_(vector)
@@ -68,7 +68,7 @@ class Atelier(nn.Module):
 
         framed = F.pad(rgb, (MARGIN,) * 4, mode="replicate")
         with autocast(rgb.device):
-            tiles = rgb_to_tiles(framed).contiguous(memory_format=torch.channels_last)
+            tiles = seen(framed).contiguous(memory_format=torch.channels_last)
             painted = self.generator(tiles, conditioning, watch)
         edge = MARGIN // 8
         whole = tiles_to_rgb(painted.float())[..., MARGIN:-MARGIN, MARGIN:-MARGIN]

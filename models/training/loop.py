@@ -66,7 +66,7 @@ def follow(
         try:
             for batch in batches:
                 for group in optimiser.param_groups:
-                    group["lr"] = course.schedule(course.iteration - start)
+                    group["lr"] = course.schedule(course.iteration - start) * group.get("pace", 1.0)
                 parts = losses(batch.to(device))
                 optimiser.zero_grad(set_to_none=True)
                 torch.stack(list(parts.values())).sum().backward()

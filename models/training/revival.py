@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.tiles import rgb_to_tiles
+from models.tiles import seen
 from models.training.atelier import Atelier
 
 _DEAD = 0.005  # a channel's values are above 0 in no larger a part of the places, in whatever style
@@ -29,8 +29,8 @@ def revive(ateliers: Sequence[Atelier], pictures: Tensor) -> int:
     listeners = {f"block{i}a": f"block{i}b" for i in range(first.generator.shape.blocks)} | {"refine": "leave"}
     count = 0
     # what begins anew changes nothing behind it, so that all layers can be looked at at once
-    for layer, seen in _seen(first, listeners, rgb_to_tiles(pictures)).items():
-        busy = torch.stack([(made > 0).float().mean((0, 2, 3)) for _, made in seen]).amax(0)
+    for layer, notes in _noted(first, listeners, seen(pictures)).items():
+        busy = torch.stack([(made > 0).float().mean((0, 2, 3)) for _, made in notes]).amax(0)
         dead, alive = (busy <= _DEAD).nonzero()[:, 0], busy > _DEAD
         if not len(dead) or not alive.any():
             continue
@@ -40,7 +40,7 @@ def revive(ateliers: Sequence[Atelier], pictures: Tensor) -> int:
         gain, bias = (
             torch.arange(place.start, place.stop, device=dead.device)[dead] for place in first.generator.places[layer]
         )
-        for row, (given, made) in enumerate(seen):
+        for row, (given, made) in enumerate(notes):
             raw = F.conv2d(given, kernel[dead], padding=1)
             factor = made.std((0, 2, 3))[alive].median() / raw.std((0, 2, 3)).clamp(min=1e-4)
             first.table[row, gain], first.table[row, bias] = factor, -raw.mean((0, 2, 3)) * factor
@@ -54,13 +54,13 @@ def revive(ateliers: Sequence[Atelier], pictures: Tensor) -> int:
     return count
 
 
-_Seen = list[tuple[Tensor, Tensor]]  # in every style of the table, what a layer is given, and what it makes of it
+_Notes = list[tuple[Tensor, Tensor]]  # in every style of the table, what a layer is given, and what it makes of it
 
 
-def _seen(atelier: Atelier, layers: Container[str], tiles: Tensor) -> dict[str, _Seen]:
+def _noted(atelier: Atelier, layers: Container[str], tiles: Tensor) -> dict[str, _Notes]:
     """What the convolutions of `layers`, with gain and bias, see and make of some tiles, before the ReLU."""
     generator, convolve = atelier.generator, atelier.generator.convolve
-    found: dict[str, _Seen] = {}
+    found: dict[str, _Notes] = {}
 
     def noted(name: str, x: Tensor, conditioning: Tensor) -> Tensor:
         y = convolve(name, x, conditioning)

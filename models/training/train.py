@@ -7,8 +7,9 @@ the camera itself. In the second half the activations are clipped at a fixed rea
 Few large crops teach more than many small ones: at a quarter of its size, where large strokes are judged, a small one is all
 border to VGG-19. Two of 320 pixels came a fifth closer to a painting than four of 192 in as much time, as still.
 
-The encoder alone (`--encoder-only`) learns from single frames, since the generator holds still by now, and from pictures
-whose vectors are known (`models.training.anchors`).
+The encoder alone (`--only encoder`) learns from single frames, since the generator holds still by now, and from pictures
+whose vectors are known (`models.training.anchors`). The vectors of the named paintings alone (`--only vectors`) come closer
+in minutes than beside all else: each has its turn once in as many samples as there are paintings.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from models.library import Library
 from models.networks.generator import SHAPES
-from models.tiles import rgb_to_tiles
+from models.tiles import seen
 from models.training import atelier as ateliers
 from models.training import checkpoint as checkpoints
 from models.training.anchors import Anchors
@@ -30,6 +31,7 @@ from models.training.atelier import Atelier
 from models.training.checkpoint import Progress
 from models.training.device import best, precision
 from models.training.growth import grown
+from models.training.lazy import LazyAdam
 from models.training.loop import Course, follow
 from models.training.losses import (
     StyleLoss,
@@ -75,7 +77,7 @@ class Lesson:
 
 class Teacher:
     """Chooses styles and judges paintings. `known` is the part of the samples that are named; without `others` all are.
-    `generator_learns` asks for stillness as well."""
+    `moving` asks for stillness as well."""
 
     def __init__(
         self,
@@ -83,10 +85,11 @@ class Teacher:
         others: Styles | None,
         weights: Weights,
         known: float = NAMED,
-        generator_learns: bool = True,
+        moving: bool = True,
     ):
         self.named, self.others, self.weights, self.known = named, others, weights, known
-        self.generator_learns = generator_learns
+        self.moving = moving
+        self._turns: list[int] = []  # of the named ones, in which they are asked for
         self.style_loss, self.vgg, self.device = named.loss, named.loss.vgg, named.device
 
     def lesson(self, count: int) -> Lesson:
@@ -94,7 +97,8 @@ class Teacher:
         styles, looks, targets = [], [], []
         for _ in range(count):
             if self.others is None or torch.rand(()) < self.known:
-                styles.append(int(torch.randint(len(self.named), ())))
+                self._turns = self._turns or torch.randperm(len(self.named)).tolist()
+                styles.append(self._turns.pop())
                 targets.append(self.named.targets(styles[-1:]))
             else:
                 index = int(torch.randint(len(self.others), ()))
@@ -111,7 +115,7 @@ class Teacher:
         """Each loss, weighted, as the mean over the batch."""
         weights, strengths = self.weights, lesson.strengths
         conditioning = student.conditioning(lesson.styles, lesson.looks, strengths)
-        if self.generator_learns:
+        if self.moving:
             # of every style both frames, one after the other
             painted, trunk = student.paint(torch.stack([batch.first, batch.second], 1).flatten(0, 1), conditioning)
             first, pair, deep = painted[::2], (painted[::2], painted[1::2]), (trunk[::2], trunk[1::2])
@@ -162,7 +166,7 @@ def reach(student: Atelier, pictures: Tensor, kept: float = 0.9999) -> Tensor:
             rank = max(int(len(flat) * (1 - kept)), 1)
             reached[name] = float(flat.topk(rank).values[-1]) if len(flat) else 0.0
 
-        student.generator(rgb_to_tiles(pictures), vector[None], record)
+        student.generator(seen(pictures), vector[None], record)
         found.append(torch.tensor([reached[name] for name in student.generator.order]))
     return torch.stack(found).quantile(0.9, 0).clamp(min=1e-3)
 
@@ -179,16 +183,17 @@ def run(options: argparse.Namespace) -> None:
     vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, precision(device))
     loss = StyleLoss(vgg, options.judgement, tamed=True)
     others = stand_ins(paintings + unnamed, pairs.photographs, options.seed)
-    everything = not options.encoder_only
-    known = NAMED if everything else 0.0
-    teacher = Teacher(Styles(paintings, loss, device), Styles(others, loss, device), options.weights, known, everything)
+    everything, encoding = options.only is None, options.only == "encoder"
+    known = {None: NAMED, "encoder": 0.0, "vectors": 1.0}[options.only]
+    teacher = Teacher(Styles(paintings, loss, device), Styles(others, loss, device), options.weights, known, not encoding)
     course = Course(None if options.minutes else options.iterations, options.minutes, options.rate, options.every)
     student = _student(options, names_of(named), pairs.photographs, course).to(device)
     master = ateliers.load(options.teacher)[0].to(device).eval() if options.teacher else None
-    if options.encoder_only:
-        student.requires_grad_(False).encoder.requires_grad_(True)
+    if not everything:
+        student.requires_grad_(False)
+        (student.encoder if encoding else student.table).requires_grad_(True)
+    if encoding:
         anchors = Anchors(student, teacher.named, pairs.photographs, np.random.default_rng(options.seed))
-    learning = [parameter for parameter in student.parameters() if parameter.requires_grad]
 
     def refresh(*students: Atelier) -> None:
         if everything and course.done < options.settle_at:  # later they could no longer learn much
@@ -196,7 +201,7 @@ def run(options: argparse.Namespace) -> None:
 
     if options.begin_from:
         refresh(student)
-    progress = Progress(student, torch.optim.Adam(learning, options.rate, betas=(0.9, 0.99)))
+    progress = Progress(student, LazyAdam(student.parameters(), student.table, options.rate))
     mean = Mean(student, course.iteration)
     if options.resume:
         checkpoints.restore(progress, options.out)
@@ -209,7 +214,7 @@ def run(options: argparse.Namespace) -> None:
             for one in (student, mean.model):
                 one.generator.settle(limits)
         found = teacher.losses(student, batch, teacher.lesson(options.batch), master)
-        if options.encoder_only:
+        if encoding:
             found["anchor"] = options.weights.anchor * anchors.loss(ANCHORS)
         return found
 
@@ -272,6 +277,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--begin-from", type=Path, metavar="PATH", help="begin from a checkpoint or published weights; a small one grows"
     )
-    parser.add_argument("--encoder-only", action="store_true", help="train nothing but the encoder, with --begin-from")
+    parser.add_argument(
+        "--only",
+        choices=["encoder", "vectors"],
+        help="train nothing but the encoder, or the named vectors, with --begin-from",
+    )
     parser.add_argument("--teacher", type=Path, metavar="FILE", help="checkpoint of a finer network to learn from as well")
     add_losses(parser)
