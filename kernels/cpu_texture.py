@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from kernels.layout import FAINT, MARGIN, STRONGEST, TILE
+from kernels.layout import CHANNELS, FAINT, MARGIN, STRONGEST, TILE
 
 _fast: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": True, "error_model": "numpy"}
 _inlined: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy", "inline": "always"}
@@ -151,7 +151,7 @@ def _write(detail, gains, row, codes, tiles):
     for part in range(TILE):
         _encode(detail[part], here, above if part < 2 else below, _NEAR if part in (0, 3) else _FAR, codes)
         for column in range(fours.shape[0]):
-            quads[column, 24 // TILE + part] = fours[column]
+            quads[column, CHANNELS // TILE + part] = fours[column]
 
 
 @njit(**_fast)

@@ -12,9 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from kernels.layout import CHANNELS, SEEN
 from models.colour import Encoding, tile_transform
-
-PAINTED, SEEN = 24, 40  # channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def fold_colour(painter: Painter, encoding: Encoding) -> Painter:
     """The same painter for pictures in another colour encoding: codes in, codes out, canonical colours within."""
     matrix, offset = tile_transform(encoding)
     enter, leave = painter.layers["enter"], painter.layers["leave"]
-    colours, texture = np.split(enter.weight, [PAINTED], 1)  # which is alike in any encoding
+    colours, texture = np.split(enter.weight, [CHANNELS], 1)  # which is alike in any encoding
     inverse = np.linalg.inv(matrix)
     folded = dict(painter.layers)
     folded["enter"] = Layer(
@@ -156,7 +155,7 @@ def written(graph: Graph, grid: tuple[int | str, int | str], count: int = 1) -> 
 
     inputs = [picture("tiles", SEEN), *graph.inputs]
     return helper.make_model(
-        helper.make_graph(graph.nodes, "allaprima", inputs, [picture("painted", PAINTED)], graph.constants),
+        helper.make_graph(graph.nodes, "allaprima", inputs, [picture("painted", CHANNELS)], graph.constants),
         opset_imports=[helper.make_opsetid("", graph.opset)],
         ir_version=8 if graph.opset < 19 else 9,
         producer_name="allaprima",

@@ -13,12 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.layout import FAINT, STRONGEST
+from kernels.layout import FAINT, STRONGEST, TILE
 
-TILE = 4
-CHANNELS = 24
-SEEN = 40  # channels of what the network is given
-MARGIN = 8  # pixels of repeated border around the picture, which hide the zero padding of the convolutions
 KR, KB = 0.2126, 0.0722
 GREY = 128 / 255
 _NARROW, _BROAD = torch.tensor([1.0, 2, 1]), torch.tensor([1.0, 2, 3, 4, 5, 4, 3, 2, 1])

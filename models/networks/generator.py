@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.tiles import CHANNELS, SEEN
+from kernels.layout import CHANNELS, SEEN
 
 
 @dataclass(frozen=True, slots=True)

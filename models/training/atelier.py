@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from kernels.layout import MARGIN
 from models.library import Library
 from models.networks.encoder import StyleEncoder
 from models.networks.generator import Generator, Shape
-from models.tiles import MARGIN, seen, tiles_to_rgb
+from models.tiles import seen, tiles_to_rgb
 from models.training import checkpoint
 from models.training.device import autocast
 from models.training.losses import clip

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.tiles import KB, KR, TILE, rgb_to_tiles
+from kernels.layout import TILE
+from models.tiles import KB, KR, rgb_to_tiles
 
 _DEPTHS = ((1, 2), (2, 2), (3, 4))
 LAYERS = tuple(f"relu{block}_{i}" for block, depth in _DEPTHS for i in range(1, depth + 1))  # of VGG-19, as far as is used
