@@ -9,7 +9,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -153,8 +154,12 @@ def candidates(painter: Painter, grid: tuple[int, int], say: Say) -> list[Candid
             engine.network(Cuda()).load(weights)
             found.append(Candidate(name, engine, weights))
         except Exception as error:  # of a library, in any way of its own
-            say(f"{name} does not run here: {' '.join(str(error).split())[:200]}")
+            say(f"{name} does not run here: {_words(error)}")
     return found
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _tensorrt(precision: str, painter: Painter, grid: tuple[int, int]) -> tuple[Engine, Weights]:
@@ -207,16 +212,20 @@ def nv12(frame: Frame) -> list[np.ndarray]:
 
 
 def network_rows(
-    device: Device, size: tuple[int, int], offered: list[Candidate], macs: int, limits: Limits
+    device: Device, size: tuple[int, int], offered: list[Candidate], macs: int, limits: Limits, say: Say = print
 ) -> tuple[list[Row], Candidate]:
-    """The network alone, of every candidate, and the fastest of them."""
+    """The network alone, of every candidate, and the fastest of them. Of one that fails the reason is said."""
     rows, best = [], (np.inf, offered[0])
     grid = tile_grid(*size)
     for candidate in offered:
-        network = candidate.engine.network(device)
-        network.load(candidate.weights)
-        tiles, painted = (device.zeros((1, *grid, channels), np.uint8) for channels in (SEEN, CHANNELS))
-        times = durations(device, device.record(partial(network.run, tiles, painted)))
+        try:
+            network = candidate.engine.network(device)
+            network.load(candidate.weights)
+            tiles, painted = (device.zeros((1, *grid, channels), np.uint8) for channels in (SEEN, CHANNELS))
+            times = durations(device, device.record(partial(network.run, tiles, painted)))
+        except Exception as error:  # of a library, in any way of its own
+            say(f"  network alone, {candidate.name}: {_words(error)}")
+            continue
         median = float(np.median(times))
         rows.append(row(f"  network alone, {candidate.name}", times, limits.of(median, macs=macs)))
         best = min(best, (median, candidate), key=lambda pair: pair[0])
@@ -357,6 +366,10 @@ def file_rows(folder: Path) -> Iterator[Row]:
     yield Row(f"1080p H.264 file to null sink, {backend}, {decoder}", report.rate, "fps", higher=True)
 
 
+def _later(row: Callable[..., Row], *given: Any) -> Iterator[Row]:
+    yield row(*given)
+
+
 def measure(say: Say, folder: Path) -> tuple[dict, list[Row]]:
     """Everything, on this machine's first GPU: what it is, and the rows, each said when it is known."""
     from engine.stylizers.measured import describe_device
@@ -371,27 +384,39 @@ def measure(say: Say, folder: Path) -> tuple[dict, list[Row]]:
         rows.append(found)
         say(str(found))
 
+    failed: list[str] = []
+
+    def add_each(what: str, found: Iterable[Row]) -> None:
+        """A part that fails takes no figures of the others along."""
+        try:
+            for each in found:
+                add(each)
+        except Exception as error:  # of a library or of CUDA, in any way of its own
+            failed.append(f"{what}: {_words(error)}")
+            say(f"{what} failed: {_words(error)}")
+            traceback.print_exc()
+
     say(f"a copy moves {limits.bandwidth / 1e12:.2f} TB/s, an fp16 product does {2 * limits.macs / 1e12:.0f} TFLOP/s")
     best = None
     for size, aims in ((HD, {"chain": (4, 1.5), "flow": (1, 0.4)}), (UHD, {"chain": (12, 5)})):
         offered = candidates(painter, tile_grid(*size), say)
         if not offered:
             raise SystemExit("benchmarks.gpu: no network runs on this GPU (pip install 'allaprima[cuda]' or '[tensorrt]')")
-        found, best = network_rows(device, size, offered, library.macs(*size), limits)
-        for each in found:
-            add(each)
+        name = f"{size[0]}x{size[1]}"
+        found, best = network_rows(device, size, offered, library.macs(*size), limits, say)
+        add_each(f"{name}, networks", found)
         times = {each.name.rsplit(" ", 1)[1]: each.value for each in found if "tensorrt" in each.name}
         if len(times) == 2:
             add(Row("  INT8 against FP16, TensorRT", times["fp16"] / times["int8"], "x", None, 1, 1.6, higher=True))
-        for each in chain_rows(device, size, best, limits, aims):
-            add(each)
+        add_each(f"{name}, chain", chain_rows(device, size, best, limits, aims))
         if size == HD:
-            add(flow_error(device, size, best, lambda array: array.get()))
-            for each in stream_rows(Cuda, best):
-                add(each)
-    for each in file_rows(folder):
-        add(each)
+            add_each("flow's error", _later(flow_error, device, size, best, lambda array: array.get()))
+            add_each("streams", stream_rows(Cuda, best))
+    add_each("files", file_rows(folder))
     facts = describe_device() | {"bandwidth": limits.bandwidth, "macs": limits.macs, "network": best.name if best else ""}
+    facts |= {"notes": [*dict.fromkeys(device.notes)], "failed": failed}
+    for note in facts["notes"]:
+        say(f"note: {note}")
     return facts, rows
 
 
@@ -409,7 +434,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         entries = [asdict(each) | {"reached": each.verdict} for each in rows]
         options.json.write_text(json.dumps({"device": facts, "rows": entries}, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return 1 if facts["failed"] else 0
 
 
 if __name__ == "__main__":

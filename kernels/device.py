@@ -210,11 +210,11 @@ class Cuda:
             self.stream.begin_capture()
             try:
                 work()
+                graph = self.stream.end_capture()
             except Exception as error:  # of a network that does something which cannot be recorded: it runs as it is
-                with suppress(self._cupy.cuda.runtime.CUDARuntimeError):
+                with suppress(self._cupy.cuda.runtime.CUDARuntimeError):  # where it is the end that failed
                     self.stream.end_capture()
                 why = " ".join(str(error).split())[:200]
                 self.notes.append(f"no CUDA graph, so every kernel is launched by itself ({why})")
                 return work
-            graph = self.stream.end_capture()
         return lambda: graph.launch(self.stream)

@@ -31,6 +31,24 @@ class Stream:
     def wait_event(self, event: "Event") -> None:
         self.log.append(event.point)
 
+    def synchronize(self) -> None: ...
+
+    def begin_capture(self) -> None:
+        self.before, self.log = self.log, []
+
+    def end_capture(self) -> Any:
+        if not hasattr(self, "before"):
+            raise CudaError("not capturing")
+        recorded, self.log = self.log, self.before
+        del self.before
+        if "unsafe" in recorded:
+            raise CudaError("the capture\nwas invalidated")
+        return SimpleNamespace(launch=lambda stream: stream.log.extend(recorded))
+
+
+class CudaError(RuntimeError):
+    """As CuPy's."""
+
 
 class Event:
     def __init__(self, block: bool, disable_timing: bool):
@@ -51,6 +69,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Cuda:
     Stream.null.ptr, Stream.all = -1, []  # type: ignore[attr-defined]
     calls: list[Any] = []
     copy = SimpleNamespace(
+        CUDARuntimeError=CudaError,
         getDeviceCount=lambda: 1,
         getDevice=lambda: 0,
         setDevice=lambda number: calls.append(("device", number)),
@@ -181,3 +200,38 @@ def test_after_a_failure_together_kernels_go_on_in_their_own_stream(device):
         device.together([fails])
     device.launch(*LAUNCH)
     assert Stream.all[0].log == ["sweep"]
+
+
+def test_what_is_recorded_runs_once_at_first_and_is_then_repeated_as_it_was(device):
+    counts = []
+
+    def work() -> None:
+        counts.append(1)
+        device.launch(*LAUNCH)
+
+    again = device.record(work)
+    assert Stream.all[0].log == ["sweep"]
+    again()
+    again()
+    assert Stream.all[0].log == ["sweep"] * 3
+    assert len(counts) == 2
+    assert device.notes == []
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_what_cannot_be_recorded_runs_as_it_is_and_that_is_noted(device, at_the_end):
+    """What a stream must not do while it is recorded may be refused at once, or only when the recording ends."""
+    kernels = Stream.all[0]
+
+    def work() -> None:
+        device.launch(*LAUNCH)
+        if hasattr(kernels, "before"):
+            kernels.log.append("unsafe")
+            if not at_the_end:
+                raise CudaError("the capture was invalidated")
+
+    again = device.record(work)
+    assert kernels.log == ["sweep"]
+    again()
+    assert kernels.log == ["sweep"] * 2
+    assert device.notes == ["no CUDA graph, so every kernel is launched by itself (the capture was invalidated)"]

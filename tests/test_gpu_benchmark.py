@@ -1,5 +1,6 @@
 """`python -m benchmarks.gpu` measures every row that it promises; here on the stand-in of a GPU."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,45 @@ def test_streams_are_counted_together(device, monkeypatch):
     rows = list(gpu.stream_rows(lambda: device, CANDIDATE, SIZE))
     assert [row.value for row in rows] == pytest.approx([2 * 2 / 0.1 / 30] * 2)
     assert len({row.name for row in rows}) == 2
+
+
+def test_a_network_that_fails_is_said_and_the_others_are_measured(device, monkeypatch):
+    class Broken(Negative):
+        def load(self, weights: Any) -> None:
+            raise RuntimeError("no kernel\nimage")
+
+    monkeypatch.setattr(gpu, "_RUNS", 2)
+    said: list[str] = []
+    offered = [Candidate("broken int8", Broken(), {}), CANDIDATE]
+    rows, best = gpu.network_rows(device, SIZE, offered, int(1e11), LIMITS, said.append)
+    assert best is CANDIDATE
+    assert [row.name for row in rows] == ["  network alone, negative fp16"]
+    assert said == ["  network alone, broken int8: RuntimeError: no kernel image"]
+
+
+def test_a_part_that_fails_takes_no_figures_of_the_others_along(device, monkeypatch, tmp_path, capsys):
+    def fails(*given: Any) -> Any:
+        yield Row("begun", 1.0)
+        raise RuntimeError("broke")
+
+    monkeypatch.setattr(gpu, "Cuda", lambda: device)
+    monkeypatch.setattr(gpu, "limits_of", lambda device: LIMITS)
+    monkeypatch.setattr(gpu, "candidates", lambda *given: [CANDIDATE])
+    monkeypatch.setattr(gpu, "network_rows", lambda *given: ([Row("network fp16", 1.0)], CANDIDATE))
+    monkeypatch.setattr(gpu, "chain_rows", fails)
+    monkeypatch.setattr(gpu, "flow_error", lambda *given: Row("flow", 1.0))
+    monkeypatch.setattr(gpu, "stream_rows", lambda *given: [Row("streams", 1.0)])
+    monkeypatch.setattr(gpu, "file_rows", fails)
+    monkeypatch.setattr("engine.stylizers.measured.describe_device", lambda: {"name": "none"})
+    monkeypatch.setattr(gpu, "present", lambda: True)
+    written = tmp_path / "gpu.json"
+    assert gpu.main(["--json", str(written)]) == 1
+    found = json.loads(written.read_text())
+    names = ["network fp16", "begun", "flow", "streams", "network fp16", "begun", "begun"]
+    assert [row["name"] for row in found["rows"]] == names
+    parts = ("1920x1080, chain", "3840x2160, chain", "files")
+    assert found["device"]["failed"] == [f"{part}: RuntimeError: broke" for part in parts]
+    assert "files failed: RuntimeError: broke" in capsys.readouterr().out
 
 
 def test_shares_are_of_what_was_measured():

@@ -61,7 +61,9 @@ class TorchNetwork:
         self._ranges, self._blocks = ranges, blocks
         self._arena = Arena(device, like)
         self.load = self._arena.load
-        self._weights = {name: torch.as_tensor(array) for name, array in self._arena.arrays.items()}
+        # said, because PyTorch before 2.6 would bring CuPy's arrays to the CPU
+        self._where = torch.device("cuda" if isinstance(device, Cuda) else "cpu")
+        self._weights = {name: self._tensor(array) for name, array in self._arena.arrays.items()}
         self._stream: Any = None
         if isinstance(device, Cuda):
             self._stream = torch.cuda.ExternalStream(device.stream.ptr)
@@ -75,7 +77,11 @@ class TorchNetwork:
             if self._stream is not None:
                 stack.enter_context(torch.cuda.stream(self._stream))
                 stack.enter_context(torch.cuda.use_mem_pool(self._pool))
-            self._paint(torch.as_tensor(tiles), torch.as_tensor(painted))
+            self._paint(self._tensor(tiles), self._tensor(painted))
+
+    def _tensor(self, array: Any) -> Tensor:
+        """The same memory."""
+        return torch.as_tensor(array, device=self._where)
 
     def _paint(self, tiles: Tensor, painted: Tensor) -> None:
         x = ((tiles.half() - _GREY) * (1 / _WHITE)).permute(0, 3, 1, 2)  # the layout in memory stays: channels last

@@ -129,7 +129,8 @@ class Generator(nn.Module):
         x = F.interpolate(x, scale_factor=2, mode="nearest")
         x = activate("up", entered + self.convolve("up", x, conditioning))
         x = activate("refine", self.convolve("refine", x, conditioning))
-        return self.convolve("leave", x, conditioning)
+        with torch.autocast(x.device.type, enabled=False):  # half the precision would show as noise
+            return self.convolve("leave", x.float(), conditioning.float())
 
     def bounded(self, name: str, activation: Tensor) -> Tensor:
         """Clipped at the layer's reach."""

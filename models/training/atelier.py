@@ -68,8 +68,9 @@ class Atelier(nn.Module):
                 trunk[name] = activation
 
         framed = F.pad(rgb, (MARGIN,) * 4, mode="replicate")
+        # texture is what is left of differences a few codes small, which half the precision would lose
+        tiles = seen(framed).contiguous(memory_format=torch.channels_last)
         with autocast(rgb.device):
-            tiles = seen(framed).contiguous(memory_format=torch.channels_last)
             painted = self.generator(tiles, conditioning, watch)
         edge = MARGIN // 8
         whole = tiles_to_rgb(painted.float())[..., MARGIN:-MARGIN, MARGIN:-MARGIN]

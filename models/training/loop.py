@@ -69,14 +69,17 @@ def follow(
                     group["lr"] = course.schedule(course.iteration - start) * group.get("pace", 1.0)
                 parts = losses(batch.to(device))
                 optimiser.zero_grad(set_to_none=True)
-                torch.stack(list(parts.values())).sum().backward()
+                weighted = torch.stack(list(parts.values()))
+                weighted.sum().backward()
                 norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                if math.isfinite(float(norm)):  # one spoiled batch must not spoil the rest
+                # a GPU is waited for here, once an iteration
+                length, *values = torch.cat([norm.detach()[None], weighted.detach()]).tolist()
+                if math.isfinite(length):  # one spoiled batch must not spoil the rest
                     optimiser.step()
                     mean.take(model)
                 course.iteration += 1
                 course.seconds = time.monotonic() - began
-                figures = {name: round(float(value.detach()), 4) for name, value in parts.items()}
+                figures = {name: round(value, 4) for name, value in zip(parts, values, strict=True)}
                 where = {"iteration": course.iteration, "seconds": round(course.seconds, 1)}
                 lines.write(json.dumps(where | figures) + "\n")
                 progress.n = min(course.seconds / 60 if course.minutes else course.iteration, total or 0)

@@ -247,9 +247,9 @@ def picture_losses(
 def warp(picture: Tensor, backward: Tensor, mode: str = "bicubic") -> Tensor:
     """`picture` float [N, C, H, W] as seen through the flow [N, H, W, 2] (x, y in pixels): out(p) = picture(p + flow(p))."""
     height, width = picture.shape[-2:]
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    place = torch.stack([x, y], -1).to(backward) + backward
-    grid = place * (2 / torch.tensor([width - 1, height - 1]).to(backward)) - 1
+    y, x = torch.meshgrid(*(torch.arange(side, device=backward.device) for side in (height, width)), indexing="ij")
+    place = torch.stack([x, y], -1) + backward
+    grid = torch.stack([place[..., 0] * (2 / (width - 1)), place[..., 1] * (2 / (height - 1))], -1) - 1
     return F.grid_sample(picture, grid.to(picture.dtype), mode, "border", align_corners=True)
 
 

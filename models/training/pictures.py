@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from models.encoder import SIDE
 from models.training.losses import Grams, StyleLoss
@@ -16,6 +16,7 @@ from models.training.motion import MARGIN, moving_pair
 from models.training.textures import texture
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
+_WORKERS = 8  # processes that make pairs for a GPU; one makes some forty a second
 
 
 def read_rgb(path: Path, short_side: int | None = None) -> np.ndarray:
@@ -72,15 +73,25 @@ def names_of(paths: list[Path]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Moving pairs: frames float32 [N, 3, S, S] in [0, 1], flow [N, S, S, 2] back to the first, where it holds [N, S, S]."""
+    """Moving pairs: frames [N, 3, S, S], flow float32 [N, S, S, 2] back to the first, where it holds [N, S, S].
+
+    Frames are uint8 while they travel, and float32 in [0, 1] once they are where they are trained with (`to`).
+    """
 
     first: Tensor
     second: Tensor
     backward: Tensor
     visible: Tensor
 
+    def pin_memory(self) -> "Batch":
+        """The same in memory that a GPU copies from beside its work; what `DataLoader` asks for."""
+        return Batch(*(part.pin_memory() for part in (self.first, self.second, self.backward, self.visible)))
+
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(part.to(device) for part in (self.first, self.second, self.backward, self.visible)))
+        first, second, backward, visible = (
+            part.to(device, non_blocking=True) for part in (self.first, self.second, self.backward, self.visible)
+        )
+        return Batch(first.float() / 255, second.float() / 255, backward, visible)
 
 
 class Photographs:
@@ -95,12 +106,14 @@ class Photographs:
         return to_tensor(np.stack([self.crop(side) for _ in range(count)]))
 
     def pairs(self, count: int, side: int) -> Batch:
-        """Moving pairs of two photographs each."""
+        """Moving pairs of two photographs each; frames uint8."""
         wide = side + 2 * MARGIN
         pairs = [moving_pair(self.crop(wide), self.crop(wide), self.random) for _ in range(count)]
-        flows, seen = (torch.from_numpy(np.stack([getattr(p, n) for p in pairs])) for n in ("backward", "visible"))
-        first, second = (to_tensor(np.stack([getattr(p, n) for p in pairs])) for n in ("first", "second"))
-        return Batch(first, second, flows, seen)
+        first, second, flows, seen = (
+            torch.from_numpy(np.stack([getattr(pair, name) for pair in pairs]))
+            for name in ("first", "second", "backward", "visible")
+        )
+        return Batch(first.permute(0, 3, 1, 2), second.permute(0, 3, 1, 2), flows, seen)
 
     def crop(self, side: int) -> np.ndarray:
         """R'G'B' uint8 [side, side, 3].
@@ -124,9 +137,16 @@ class Pairs(IterableDataset):
 
     def __iter__(self):
         worker = get_worker_info()
+        if worker:
+            cv2.setNumThreads(1)  # there are as many workers as cores are to be used
         self.photographs.random = np.random.default_rng([self.seed, worker.id if worker else 0])
         while True:
             yield self.photographs.pairs(self.count, self.side)
+
+    def batches(self, device: torch.device) -> DataLoader[Batch]:
+        """The stream for training on a device: a GPU's is made ahead, by processes of its own."""
+        gpu = device.type == "cuda"
+        return DataLoader(self, batch_size=None, num_workers=_WORKERS if gpu else 0, pin_memory=gpu)
 
 
 class Styles:

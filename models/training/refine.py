@@ -5,7 +5,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from models.library import Library, read_picture
 from models.training import atelier as ateliers
@@ -50,7 +49,7 @@ def refine(library: Library, name: str, minutes: float, content: Path, vgg: Path
     def keep() -> None:
         library.keep(name, mean.model.table[1].cpu().numpy())
 
-    batches = DataLoader(Pairs(content, 1, _BATCH, _SIDE), batch_size=None)
+    batches = Pairs(content, 1, _BATCH, _SIDE).batches(device)
     optimiser, mean = torch.optim.Adam([student.table], _RATE), Mean(student)
     with TemporaryDirectory() as folder:  # nobody reads this log
         follow(course, student, mean, optimiser, batches, losses, Path(folder) / "refine.jsonl", keep)

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from models.library import Library
 from models.networks.generator import SHAPES
@@ -95,8 +94,9 @@ class Teacher:
     def lesson(self, count: int) -> Lesson:
         """Styles and strengths for a batch."""
         styles, looks, targets = [], [], []
-        for _ in range(count):
-            if self.others is None or torch.rand(()) < self.known:
+        named = count if self.others is None else int(count * self.known + torch.rand(()))
+        for sample in range(count):
+            if self.others is None or sample < named:
                 self._turns = self._turns or torch.randperm(len(self.named)).tolist()
                 styles.append(self._turns.pop())
                 targets.append(self.named.targets(styles[-1:]))
@@ -200,6 +200,7 @@ def run(options: argparse.Namespace) -> None:
             revive(students, pairs.photographs.batch(4, 192).to(device))
 
     if options.begin_from:
+        student.generator.settled &= not everything  # what moves finds its reach anew
         refresh(student)
     progress = Progress(student, LazyAdam(student.parameters(), student.table, options.rate))
     mean = Mean(student, course.iteration)
@@ -225,9 +226,7 @@ def run(options: argparse.Namespace) -> None:
         contact_sheet(mean.model, samples, others[:: len(others) // 6], sheet)
         loss_curves(log, options.out.with_suffix(".png"))
 
-    workers = 8 if device.type == "cuda" else 0
-    batches = DataLoader(pairs, batch_size=None, num_workers=workers)
-    follow(course, student, mean, progress.optimiser, batches, losses, log, checkpoint)
+    follow(course, student, mean, progress.optimiser, pairs.batches(device), losses, log, checkpoint)
     print(
         f"{course.iteration} iterations in {course.seconds / 60:.0f} minutes: {options.out}, and beside it the log, the"
         " curves and the contact sheets"

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from models.networks.johnson import Johnson
 from models.networks.reconet import ReCoNet
@@ -114,9 +113,8 @@ def train(options: argparse.Namespace) -> None:
     def judged(batch: Batch) -> dict[str, Tensor]:
         return losses(network, batch, style_loss, targets, options.weights)
 
-    batches = DataLoader(pairs, batch_size=None, num_workers=8 if device.type == "cuda" else 0)
     log = options.out.with_suffix(".jsonl")
-    follow(course, network, mean, progress.optimiser, batches, judged, log, checkpoint)
+    follow(course, network, mean, progress.optimiser, pairs.batches(device), judged, log, checkpoint)
     print(f"{course.iteration} iterations in {course.seconds / 60:.0f} minutes: {options.out}, and beside it the log")
 
 
