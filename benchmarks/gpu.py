@@ -10,7 +10,8 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,26 +20,22 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.gpu_networks import Candidate, Say, candidates, words
 from engine import flow
 from engine.controls import Controls
 from engine.device_chain import RULES
 from engine.frame import Frame
 from engine.sources.scene import SceneSource
-from engine.stylizers.on_device import Engine
 from kernels.device import Cuda, Device, present
 from kernels.gpu import GpuChain
 from kernels.gpu_group import GpuGroup
 from kernels.layout import CHANNELS, SEEN, tile_grid
-from models.export import Painter
 from models.library import Library
-from models.shared import Weights
 
 HD, UHD = (1920, 1080), (3840, 2160)
 _WARM, _RUNS, _BURST = 20, 300, 32  # runs before and under the clock; what is begun before anyone waits
 _STREAMS, _FRAMES = 8, 150  # chains at once, and frames of each
 _COPIED, _SIDE = 1 << 28, 8192  # bytes and matrix side of the yardsticks
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,64 +128,6 @@ def limits_of(device: Cuda) -> Limits:
     return Limits(2 * _COPIED / copy * 1e3, _SIDE**3 / product * 1e3)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A network that could paint: what runs it, with the weights of one style."""
-
-    name: str
-    engine: Engine
-    weights: Weights
-
-
-def candidates(painter: Painter, grid: tuple[int, int], say: Say) -> list[Candidate]:
-    """All that run here; for the others the reason is said."""
-    found = []
-    for name, make in (
-        ("tensorrt int8", partial(_tensorrt, "int8")),
-        ("tensorrt fp16", partial(_tensorrt, "fp16")),
-        ("cuda int8", _cuda),
-        ("torch-cuda fp16", _torch),
-    ):
-        try:
-            engine, weights = make(painter, grid)
-            engine.network(Cuda()).load(weights)
-            found.append(Candidate(name, engine, weights))
-        except Exception as error:  # of a library, in any way of its own
-            say(f"{name} does not run here: {_words(error)}")
-    return found
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def _tensorrt(precision: str, painter: Painter, grid: tuple[int, int]) -> tuple[Engine, Weights]:
-    from engine.stylizers.measured import describe_device
-    from engine.stylizers.tensorrt import TensorRtEngine
-    from models.shared import open_weights, to_open_onnx
-
-    def model(count: int) -> bytes:
-        return to_open_onnx(painter, grid, precision, count).SerializeToString()
-
-    weights = open_weights(painter, precision)
-    return TensorRtEngine(model, precision, weights, describe_device()), weights
-
-
-def _cuda(painter: Painter, grid: tuple[int, int]) -> tuple[Engine, Weights]:
-    import cupy
-
-    from engine.stylizers.cuda import CudaEngine, weights_of
-
-    return CudaEngine(painter, grid, cupy.__version__, "GPU"), weights_of(painter)
-
-
-def _torch(painter: Painter, grid: tuple[int, int]) -> tuple[Engine, Weights]:
-    from engine.stylizers.torch_cuda import TorchEngine, weights_of
-
-    weights = weights_of(painter)
-    return TorchEngine(painter, weights), weights
-
-
 def chain_of(device: Device, size: tuple[int, int], candidate: Candidate) -> GpuChain:
     """The engine's chain for NV12 frames."""
     network = candidate.engine.network(device)
@@ -224,7 +163,7 @@ def network_rows(
             tiles, painted = (device.zeros((1, *grid, channels), np.uint8) for channels in (SEEN, CHANNELS))
             times = durations(device, device.record(partial(network.run, tiles, painted)))
         except Exception as error:  # of a library, in any way of its own
-            say(f"  network alone, {candidate.name}: {_words(error)}")
+            say(f"  network alone, {candidate.name}: {words(error)}")
             continue
         median = float(np.median(times))
         rows.append(row(f"  network alone, {candidate.name}", times, limits.of(median, macs=macs)))
@@ -366,10 +305,6 @@ def file_rows(folder: Path) -> Iterator[Row]:
     yield Row(f"1080p H.264 file to null sink, {backend}, {decoder}", report.rate, "fps", higher=True)
 
 
-def _later(row: Callable[..., Row], *given: Any) -> Iterator[Row]:
-    yield row(*given)
-
-
 def measure(say: Say, folder: Path) -> tuple[dict, list[Row]]:
     """Everything, on this machine's first GPU: what it is, and the rows, each said when it is known."""
     from engine.stylizers.measured import describe_device
@@ -386,14 +321,14 @@ def measure(say: Say, folder: Path) -> tuple[dict, list[Row]]:
 
     failed: list[str] = []
 
-    def add_each(what: str, found: Iterable[Row]) -> None:
-        """A part that fails takes no figures of the others along."""
+    @contextmanager
+    def part(what: str) -> Iterator[None]:
+        """One that fails takes no figures of the others along."""
         try:
-            for each in found:
-                add(each)
+            yield
         except Exception as error:  # of a library or of CUDA, in any way of its own
-            failed.append(f"{what}: {_words(error)}")
-            say(f"{what} failed: {_words(error)}")
+            failed.append(f"{what}: {words(error)}")
+            say(f"{what} failed: {words(error)}")
             traceback.print_exc()
 
     say(f"a copy moves {limits.bandwidth / 1e12:.2f} TB/s, an fp16 product does {2 * limits.macs / 1e12:.0f} TFLOP/s")
@@ -402,17 +337,24 @@ def measure(say: Say, folder: Path) -> tuple[dict, list[Row]]:
         offered = candidates(painter, tile_grid(*size), say)
         if not offered:
             raise SystemExit("benchmarks.gpu: no network runs on this GPU (pip install 'allaprima[cuda]' or '[tensorrt]')")
-        name = f"{size[0]}x{size[1]}"
         found, best = network_rows(device, size, offered, library.macs(*size), limits, say)
-        add_each(f"{name}, networks", found)
+        for each in found:
+            add(each)
         times = {each.name.rsplit(" ", 1)[1]: each.value for each in found if "tensorrt" in each.name}
         if len(times) == 2:
             add(Row("  INT8 against FP16, TensorRT", times["fp16"] / times["int8"], "x", None, 1, 1.6, higher=True))
-        add_each(f"{name}, chain", chain_rows(device, size, best, limits, aims))
+        with part(f"{size[0]}x{size[1]}, chain"):
+            for each in chain_rows(device, size, best, limits, aims):
+                add(each)
         if size == HD:
-            add_each("flow's error", _later(flow_error, device, size, best, lambda array: array.get()))
-            add_each("streams", stream_rows(Cuda, best))
-    add_each("files", file_rows(folder))
+            with part("flow's error"):
+                add(flow_error(device, size, best, lambda array: array.get()))
+            with part("streams"):
+                for each in stream_rows(Cuda, best):
+                    add(each)
+    with part("files"):
+        for each in file_rows(folder):
+            add(each)
     facts = describe_device() | {"bandwidth": limits.bandwidth, "macs": limits.macs, "network": best.name if best else ""}
     facts |= {"notes": [*dict.fromkeys(device.notes)], "failed": failed}
     for note in facts["notes"]:

@@ -8,7 +8,8 @@ import pytest
 from cuda_on_cpu import open_device
 
 from benchmarks import gpu
-from benchmarks.gpu import Candidate, Limits, Row
+from benchmarks.gpu import Limits, Row
+from benchmarks.gpu_networks import Candidate
 
 SIZE = (96, 64)
 LIMITS = Limits(bandwidth=4e12, macs=4e14)

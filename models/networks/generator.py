@@ -130,7 +130,7 @@ class Generator(nn.Module):
         x = activate("up", entered + self.convolve("up", x, conditioning))
         x = activate("refine", self.convolve("refine", x, conditioning))
         with torch.autocast(x.device.type, enabled=False):  # half the precision would show as noise
-            return self.convolve("leave", x.float(), conditioning.float())
+            return self.convolve("leave", x.float(), conditioning)
 
     def bounded(self, name: str, activation: Tensor) -> Tensor:
         """Clipped at the layer's reach."""
