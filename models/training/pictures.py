@@ -17,6 +17,7 @@ from models.training.textures import texture
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 _WORKERS = 8  # processes that make pairs for a GPU; one makes some forty a second
+_PATIENCE = 120  # seconds that a batch may take them
 
 
 def read_rgb(path: Path, short_side: int | None = None) -> np.ndarray:
@@ -137,16 +138,17 @@ class Pairs(IterableDataset):
 
     def __iter__(self):
         worker = get_worker_info()
-        if worker:
-            cv2.setNumThreads(1)  # there are as many workers as cores are to be used
         self.photographs.random = np.random.default_rng([self.seed, worker.id if worker else 0])
         while True:
             yield self.photographs.pairs(self.count, self.side)
 
     def batches(self, device: torch.device) -> DataLoader[Batch]:
-        """The stream for training on a device: a GPU's is made ahead, by processes of its own."""
-        gpu = device.type == "cuda"
-        return DataLoader(self, batch_size=None, num_workers=_WORKERS if gpu else 0, pin_memory=gpu)
+        """The stream for training on a device: a GPU's is made ahead, by processes of its own. Reading it raises
+        RuntimeError if one of these dies or hangs."""
+        if device.type != "cuda":
+            return DataLoader(self, batch_size=None)
+        cv2.setNumThreads(1)  # here: in a process forked from it, OpenCV would wait for ever for its threads
+        return DataLoader(self, batch_size=None, num_workers=_WORKERS, pin_memory=True, timeout=_PATIENCE)
 
 
 class Styles:
@@ -163,7 +165,10 @@ class Styles:
         """Gram matrices of the paintings, stacked."""
         for index in indices:
             if index not in self._grams:
-                found = self.loss.targets(to_tensor(self.pictures[index][None]).to(self.device))
+                painting = to_tensor(self.pictures[index][None]).to(self.device)
+                # each has a size of its own, for which trying out convolutions would take seconds
+                with torch.backends.cudnn.flags(benchmark=False, allow_tf32=False):
+                    found = self.loss.targets(painting)
                 # as float16 the largest entries would overflow
                 self._grams[index] = [{name: value.bfloat16() for name, value in scale.items()} for scale in found]
         chosen = [self._grams[index] for index in indices]
