@@ -150,6 +150,7 @@ void launch(void (*kernel)(Parameters...), const unsigned* grid, const unsigned*
                 for (auto& values : fragments) values.assign(threads, {});
                 run_block();
             }
+    body_arguments = nullptr;
 }
 
 }  // namespace on_cpu
