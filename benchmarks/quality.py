@@ -299,7 +299,7 @@ def measure(options: argparse.Namespace) -> dict:
         raise UsageError(f"there is no network in {options.weights}")
     named, _ = match([style for style in libraries[0].styles if not style.own], options.paintings)
     stems = {path.stem: name for name, path in named.items()}
-    checkpoints = sorted(options.yardsticks.glob("*.safetensors")) if options.yardsticks else []
+    checkpoints = sorted(options.yardsticks.glob("*.safetensors"))
     rivals = [(path, stems[stem]) for path in checkpoints if (stem := yardstick.describe(path)["style"]) in stems]
     watch = list(dict.fromkeys(style for _, style in rivals)) or [Controls().style]
     return {
@@ -337,7 +337,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--paintings", type=Path, required=True, metavar="DIR", help="those of the styles, and unseen ones")
     parser.add_argument("--clips", nargs="*", default=[], metavar="FILE", help="beside the scene, which is always measured")
     parser.add_argument("--vgg", type=Path, metavar="FILE", help="VGG-19 weights, safetensors")
-    parser.add_argument("--yardsticks", type=Path, metavar="DIR", help="checkpoints of models.training.yardstick")
+    parser.add_argument(
+        "--yardsticks",
+        type=Path,
+        default=Path(__file__).with_name("yardsticks"),
+        metavar="DIR",
+        help="checkpoints of models.training.yardstick (default: those for two paintings that are kept here)",
+    )
     parser.add_argument("--optimise", type=int, default=0, metavar="N", help="photographs for Gatys, some minutes each")
     parser.add_argument("--weights", type=Path, default=shipped(), metavar="DIR", help="other weights than the shipped ones")
     parser.add_argument("--count", type=int, default=8, help="photographs (default %(default)s)")
