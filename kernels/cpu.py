@@ -15,6 +15,7 @@ _MINUS_HALF, _THREE_HALVES, _FIVE_HALVES = np.float32(-0.5), np.float32(1.5), np
 _WHITE = np.float32(255)
 # inlined, the compiler sees that a function's buffers do not overlap, and keeps its vectors
 _inlined: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy", "inline": "always"}
+# the cache looks at this file only: after a change of `kernels.layout` empty `__pycache__`
 _fast: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": True, "error_model": "numpy"}
 
 

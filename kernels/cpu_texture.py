@@ -7,6 +7,7 @@ from numba import njit
 
 from kernels.layout import CHANNELS, FAINT, MARGIN, STRONGEST, TILE
 
+# the cache looks at this file only: after a change of `kernels.layout` empty `__pycache__`
 _fast: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": True, "error_model": "numpy"}
 _inlined: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy", "inline": "always"}
 _f32, _i16 = np.float32, np.int16

@@ -8,7 +8,7 @@ TILE = 4  # luma samples on a tile's side
 CHANNELS = 24  # 16 luma, 4 Cb, 4 Cr
 SEEN = 40  # what the network is given: these and 16 of texture
 FAINT, STRONGEST = 1.0, 3.0  # of texture: codes of detail that count half, and how many times the usual is the most
-MARGIN = 8  # luma samples of repeated border that the network sees around the picture
+MARGIN = 16  # luma samples of repeated border that the network sees around the picture; 8 showed as a frame in dark styles
 BORDER = 2  # samples of repeated border around a wet plane, so that a cubic never reads outside
 
 PATCH = 8  # pixels on the side of the patches that motion is found by
