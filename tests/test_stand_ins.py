@@ -8,7 +8,8 @@ from scenes import colours
 pytest.importorskip("torch")
 
 from models.encoder import SIDE
-from models.training.pictures import Photographs, in_colours_of, stand_ins
+from models.training.pictures import Photographs
+from models.training.stand_ins import in_colours_of, stand_ins
 
 
 def muted(seed: int) -> np.ndarray:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from models.encoder import SIDE
 from models.training.atelier import Atelier
-from models.training.pictures import Photographs, Styles, part, to_tensor
+from models.training.pictures import Photographs, Styles, to_tensor
+from models.training.stand_ins import part
 
 PROBES = 1200  # directions in which a painting may change
 PROBE_SIDE = 96  # pixels on the side of what is painted for them

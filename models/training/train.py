@@ -54,10 +54,10 @@ from models.training.pictures import (
     find_pictures,
     names_of,
     read_rgb,
-    stand_ins,
 )
 from models.training.revival import revive
 from models.training.sheets import contact_sheet, loss_curves
+from models.training.stand_ins import stand_ins
 from models.training.vgg import find_vgg
 
 NAMED, SOFT = 0.5, 0.2  # parts of the samples that are named styles, and that are painted at less than full strength
