@@ -26,7 +26,8 @@ def looks(rgb: np.ndarray) -> list[np.ndarray]:
 def encode(rgb: np.ndarray, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
     """Conditioning float32 [D] for a picture uint8 [H, W, 3], the mean over its `looks`.
 
-    `tensors` hold `convolutions.N.weight` [O, I, 3, 3] and `.bias`, and `norm`, `code` and `head`, as PyTorch names them.
+    `tensors` hold `convolutions.N.weight` [O, I, 3, 3] and `.bias`, the usual statistics, and `description`, `hidden`,
+    `code` and `head`, as PyTorch names them.
     """
     return np.mean([_encode_square(square, tensors) for square in looks(rgb)], 0)
 
@@ -39,10 +40,10 @@ def _encode_square(rgb: np.ndarray, tensors: Mapping[str, np.ndarray]) -> np.nda
         x = np.maximum(_convolve(x, weight) + bias, 0)
         flat = x.reshape(-1, x.shape[2])
         found += [flat.mean(0), np.sqrt(flat.var(0) + 1e-4)]
-    statistics = np.concatenate(found)
-    statistics = (statistics - statistics.mean()) / np.sqrt(statistics.var() + 1e-5)
-    code = np.tanh(_linear(statistics * tensors["norm.weight"] + tensors["norm.bias"], tensors, "code"))
-    return _linear(code, tensors, "head").astype(np.float32)
+    unusual = (np.concatenate(found) - tensors["usual_mean"]) / np.sqrt(tensors["usual_variance"] + 1e-5)
+    hidden = np.maximum(_linear(_linear(unusual, tensors, "description"), tensors, "hidden"), 0)
+    code = np.maximum(_linear(hidden, tensors, "code"), 0)
+    return _linear(code / np.sqrt(len(code)), tensors, "head").astype(np.float32)
 
 
 def _linear(x: np.ndarray, tensors: Mapping[str, np.ndarray], name: str) -> np.ndarray:

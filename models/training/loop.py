@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from tqdm import tqdm
 
 from models.training.mean import Mean
 from models.training.pictures import Batch
+
+_Batch = TypeVar("_Batch", Batch, Tensor)
 
 
 @dataclass(slots=True)
@@ -36,8 +39,8 @@ class Course:
         return min(part, 1.0)
 
     def schedule(self, since_start: int) -> float:
-        """The learning rate now: a short warm-up, full until 55 %, then a cosine down to a fiftieth."""
-        fall = max(self.done - 0.55, 0) / 0.45
+        """The learning rate now: a short warm-up, full until 30 %, then a cosine down to a fiftieth."""
+        fall = max(self.done - 0.3, 0) / 0.7
         return self.rate * min(1.0, (since_start + 1) / 30) * (0.02 + 0.98 * (1 + math.cos(math.pi * fall)) / 2)
 
 
@@ -46,8 +49,8 @@ def follow(
     model: nn.Module,
     mean: Mean,
     optimiser: torch.optim.Optimizer,
-    batches: Iterable[Batch],
-    losses: Callable[[Batch], dict[str, Tensor]],
+    batches: Iterable[_Batch],
+    losses: Callable[[_Batch], dict[str, Tensor]],
     log: Path,
     checkpoint: Callable[[], None],
 ) -> None:

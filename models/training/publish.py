@@ -44,7 +44,8 @@ def publish(checkpoint: Path, network: str, styles: Path, out: Path) -> None:
     table = student.table.detach().numpy().astype(np.float16)
     tensors["identity"], tensors["styles"] = table[0], table[1:]
     for name, value in student.encoder.state_dict().items():
-        tensors[f"encoder.{name}"] = value.numpy().astype(np.float16)
+        # statistics vary little beside what they are
+        tensors[f"encoder.{name}"] = value.numpy().astype(np.float32 if name.startswith("usual") else np.float16)
     out.mkdir(parents=True, exist_ok=True)
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, out / f"{network}.safetensors")
     entries = [{"name": name} | {key: about[name][key] for key in _PUBLISHED} for name in student.names]

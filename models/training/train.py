@@ -7,9 +7,11 @@ the camera itself. In the second half the activations are clipped at a fixed rea
 Few large crops teach more than many small ones: at a quarter of its size, where large strokes are judged, a small one is all
 border to VGG-19. Two of 320 pixels came a fifth closer to a painting than four of 192 in as much time, as still.
 
-The encoder alone (`--only encoder`) learns from single frames, since the generator holds still by now, and from pictures
-whose vectors are known (`models.training.anchors`). The vectors of the named paintings alone (`--only vectors`) come closer
-in minutes than beside all else: each has its turn once in as many samples as there are paintings.
+A new network's encoder first learns to describe pictures (`models.training.description`), in a tenth of the time; that half
+of it then stays as it is. The encoder alone (`--only encoder`) learns from single frames, since the generator holds still by
+now, and from pictures whose vectors are known (`models.training.anchors`). The vectors of the named paintings alone
+(`--only vectors`) come closer in minutes than beside all else: each has its turn once in as many samples as there are
+paintings.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from models.networks.generator import SHAPES
 from models.tiles import seen
 from models.training import atelier as ateliers
 from models.training import checkpoint as checkpoints
+from models.training import description
 from models.training.anchors import Anchors
 from models.training.atelier import Atelier
 from models.training.checkpoint import Progress
@@ -60,6 +63,7 @@ from models.training.sheets import contact_sheet, loss_curves
 from models.training.stand_ins import stand_ins
 from models.training.vgg import find_vgg
 
+DESCRIBING = 2e-3  # learning rate of the encoder's first half
 NAMED, SOFT = 0.5, 0.2  # parts of the samples that are named styles, and that are painted at less than full strength
 ANCHORS = 12  # pictures an iteration; without VGG-19 they cost little
 
@@ -182,16 +186,19 @@ def run(options: argparse.Namespace) -> None:
     pairs = Pairs(options.content, options.seed, options.batch, options.size)
     vgg = Vgg19(find_vgg(options.vgg), options.judgement.pooling).to(device, precision(device))
     loss = StyleLoss(vgg, options.judgement, tamed=True)
-    others = stand_ins(paintings + unnamed, pairs.photographs, options.seed)
+    others = Styles(stand_ins(paintings + unnamed, pairs.photographs, options.seed), loss, device)
     everything, encoding = options.only is None, options.only == "encoder"
     known = {None: NAMED, "encoder": 0.0, "vectors": 1.0}[options.only]
-    teacher = Teacher(Styles(paintings, loss, device), Styles(others, loss, device), options.weights, known, not encoding)
+    teacher = Teacher(Styles(paintings, loss, device), others, options.weights, known, not encoding)
     course = Course(None if options.minutes else options.iterations, options.minutes, options.rate, options.every)
     student = _student(options, names_of(named), pairs.photographs, course).to(device)
     master = ateliers.load(options.teacher)[0].to(device).eval() if options.teacher else None
-    if not everything:
-        student.requires_grad_(False)
-        (student.encoder if encoding else student.table).requires_grad_(True)
+    student.requires_grad_(everything)
+    (student.encoder if encoding else student.table).requires_grad_(True)
+    if options.begin_from is None and not options.resume:
+        description.learn(student.encoder, others, _ahead_of(course), options.out.with_suffix(".description.jsonl"))
+    for parameter in student.encoder.eye():
+        parameter.requires_grad_(False)
     if encoding:
         anchors = Anchors(student, teacher.named, pairs.photographs, np.random.default_rng(options.seed))
 
@@ -223,7 +230,7 @@ def run(options: argparse.Namespace) -> None:
         refresh(student, mean.model)
         mean.model.save(options.out, progress, iteration=course.iteration, seconds=course.seconds)
         sheet = options.out.with_name(f"{options.out.stem}-{course.iteration:06d}.jpg")
-        contact_sheet(mean.model, samples, others[:: len(others) // 6], sheet)
+        contact_sheet(mean.model, samples, others.pictures[:: len(others) // 6], sheet)
         loss_curves(log, options.out.with_suffix(".png"))
 
     follow(course, student, mean, progress.optimiser, pairs.batches(device), losses, log, checkpoint)
@@ -231,6 +238,12 @@ def run(options: argparse.Namespace) -> None:
         f"{course.iteration} iterations in {course.seconds / 60:.0f} minutes: {options.out}, and beside it the log, the"
         " curves and the contact sheets"
     )
+
+
+def _ahead_of(course: Course) -> Course:
+    """The one in which the encoder learns to describe pictures, a tenth as long."""
+    iterations, minutes = course.iterations and max(course.iterations // 10, 1), course.minutes and course.minutes / 10
+    return Course(iterations, minutes, DESCRIBING, course.every)
 
 
 def _student(options: argparse.Namespace, names: list[str], photographs: Photographs, course: Course) -> Atelier:
