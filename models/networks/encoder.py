@@ -42,14 +42,9 @@ class StyleEncoder(nn.Module):
         nn.init.normal_(self.head.weight, std=1e-2)
 
     def eye(self) -> Iterator[nn.Parameter]:
-        """The parameters of the first half."""
+        """The parameters of the first half, which is done with learning when the second begins."""
         yield from self.convolutions.parameters()
         yield from self.description.parameters()
-
-    def hand(self) -> Iterator[nn.Parameter]:
-        """The parameters of the second half."""
-        for layer in (self.hidden, self.code, self.head):
-            yield from layer.parameters()
 
     def statistics(self, rgb: Tensor) -> Tensor:
         """Mean and standard deviation of every channel at every depth, float [N, 2 * sum(WIDTHS)]."""
